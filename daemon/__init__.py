@@ -1,0 +1,1 @@
+"""The machine: command line, configuration, supervision and transport."""
