@@ -1,0 +1,54 @@
+"""What detectors say beyond one event, and what a person sees of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from protocol.records import Attack, Entity
+
+RuleKind = Literal["sigma", "blended", "kill_chain", "ueba", "threat_intel", "risk"]
+AlertSeverity = Literal["informational", "low", "medium", "high", "critical"]
+
+
+class Finding(msgspec.Struct, gc=False, frozen=True):
+    """What a detector says of a stretch of time, where no single event can carry it: a silence, a change of volume."""
+
+    detector: str
+    kind: str  # `silence`, `burst`, `level_up`, `level_down`
+    source: str
+    template_id: int  # 0: the whole source
+    event_ns: int  # end of the stretch, on the source's own clock
+    probability: float  # of so strange a stretch, judged by this source's own past; (0, 1]
+    expected: float
+    seen: float
+    unit: str  # of `expected` and `seen`, as in `events in 60 s`
+
+
+class Part(msgspec.Struct, gc=False, frozen=True):
+    """One detector's share in a score."""
+
+    detector: str
+    probability: float  # tail probability of its raw score in this source's recent past; (0, 1]
+    share: float  # of the blended score; the shares of an explanation add up to the score
+    expected: float
+    seen: float
+    unit: str
+
+
+class Alert(msgspec.Struct, gc=False):
+    """What a person sees. `id`, `ts_ns` and everything else stay as they were when it fired."""
+
+    id: str  # alr_ and a ULID
+    ts_ns: int
+    rule_id: str
+    rule_kind: RuleKind
+    severity: AlertSeverity
+    title: str
+    entities: list[Entity]
+    attack: Attack | None
+    dedup_key: str  # rule_kind:rule_id:entity value
+    event_ids: list[str] = []
+    source: str = ""
+    explanation: list[Part] = []
