@@ -1,4 +1,4 @@
-"""Times on the wire and in frames: integers of nanoseconds since 1970 inside, RFC 3339 outside (UTC, milliseconds, `Z`)."""
+"""Times: integers of nanoseconds since 1970 inside, RFC 3339 outside (UTC, milliseconds, `Z`)."""
 
 from __future__ import annotations
 

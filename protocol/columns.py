@@ -21,10 +21,14 @@ FEATURES = (
     "severity",  # SeverityNumber / 24
 )
 
+COLUMN_FRAMES = 7  # raw frames that `Columns.pack` makes
+
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
-UInt64 = npt.NDArray[np.uint64]
+UCOLUMN_FRAMES = 7  # raw frames that `Columns.pack` makes
+
+Int64 = npt.NDArray[np.uint64]
 Float32 = npt.NDArray[np.float32]
 
 
@@ -79,7 +83,7 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """What one detector says of each event of a batch. NaN: nothing, because it is warming up or the event is not its business.
+    """What one detector says of each event of a batch. NaN: nothing (it is warming up, or it has no say in this event).
 
     `raw` is on the detector's own scale, larger is stranger; it is made comparable by the scorer.
     `expected` and `seen` are the numbers that explain it, in the unit that the detector's class names.

@@ -1,7 +1,7 @@
 """Identities that never change: ULIDs of events and alerts, UUIDs of entities, names of templates.
 
-An event's ULID is 48 bits of milliseconds (when the record was observed), 32 bits of the tag of the receiver's spool and
-48 bits of its sequence there, so that a record that is sent again after a crash has the id that it had before
+An event's ULID is 48 bits of milliseconds (when the record was observed), 32 bits of the tag of the receiver's spool
+and 48 bits of its sequence there, so that a record that is sent again after a crash has the id that it had before
 (ULID specification, https://github.com/ulid/spec: 48 bits of time, 80 bits that need only be unique).
 """
 
@@ -46,7 +46,7 @@ def event_number(observed_ms: int, tag: int, sequence: int) -> int:
 
 
 def alert_id(time_ms: int, dedup_key: str, cause: str) -> str:
-    """Return `alr_` and a ULID that the same cause always gets: made of the alert's time, its key and the causing event's id."""
+    """Return `alr_` and a ULID that the same cause always gets: of its time, key and causing event."""
     digest = hashlib.sha256(f"{dedup_key}\0{cause}".encode("utf-8", "surrogatepass")).digest()
     return "alr_" + encode_ulid((time_ms & MAX_SEQUENCE) << 80 | int.from_bytes(digest[:10], "big"))
 

@@ -1,0 +1,55 @@
+"""The alerts actor: one alert for one trouble. Drafts in, what is new out, everything else folded and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import trio
+
+from actors.alerting.deduplicator import Deduplicator
+from actors.context import Context
+from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from protocol.messages import Frame, Judged
+
+VERSION = 1
+
+
+class AlertsActor:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._deduplicator = Deduplicator()
+        self._snapshots = SnapshotFile(context, VERSION)
+        if (state := self._snapshots.load()) is not None:
+            try:
+                self._deduplicator.restore(state)
+            except (ValueError, KeyError, TypeError) as error:
+                self._snapshots.refuse(error)
+                self._deduplicator = Deduplicator()
+
+    async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
+        counters = self._context.report.counters
+        fired = tuple(alert for draft in message.alerts if (alert := self._deduplicator.take(draft)) is not None)
+        counters["fired_alerts"] += len(fired)
+        counters["folded_alerts"] += len(message.alerts) - len(fired)
+        if message.key is not None or fired:
+            await self._context.send("recorder", msgspec.structs.replace(message, alerts=fired), frames)
+
+    async def _keep_snapshots(self) -> None:
+        while True:
+            await trio.sleep(SNAPSHOT_EVERY_S)
+            self._snapshots.store(self._deduplicator.snapshot())
+
+    async def run(self) -> None:
+        self._context.report.ok()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_snapshots)
+            async for message, frames in self._context.messages():
+                if isinstance(message, Judged):
+                    await self._take(message, frames)
+            nursery.cancel_scope.cancel()
+        self._snapshots.store(self._deduplicator.snapshot())
+
+
+async def run(context: Context) -> None:
+    await AlertsActor(context).run()

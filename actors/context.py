@@ -1,0 +1,59 @@
+"""What an actor is given by the runner: mailboxes, health, its listening sockets and a place for its state.
+
+An actor is an `async def run(context: Context)`. It reads its inbox, sends to named actors and returns when it has
+drained. It opens no ZeroMQ socket and knows no process but its own.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from protocol.messages import Frame, Header
+
+
+class Report:
+    """An actor's own account of itself; the runner sends it to the supervisor with every heartbeat."""
+
+    def __init__(self) -> None:
+        self.state = "starting"  # starting, ok, degraded
+        self.note = ""  # why, for people
+        self.counters: Counter[str] = Counter()  # only ever grow
+        self.gauges: dict[str, int] = {}
+
+    def ok(self) -> None:
+        self.state, self.note = "ok", ""
+
+    def degraded(self, note: str) -> None:
+        self.state, self.note = "degraded", note
+
+
+class Context(Protocol):
+    name: str
+    settings: Mapping[str, Any]  # this actor's part of the configuration
+    sockets: Mapping[str, socket.socket]  # bound by the supervisor, by name
+    state_dir: Path
+    report: Report
+
+    def messages(self) -> AsyncIterator[tuple[Header, Sequence[Frame]]]:
+        """Yield what arrives, until the actor is told to drain and its inbox is empty."""
+        ...
+
+    async def send(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> None:
+        """Hand a message to an actor; waits while the edge is full."""
+        ...
+
+    def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
+        """Hand a message to an actor if the edge has room; else count the drop and return False."""
+        ...
+
+    async def wait_drain(self) -> None:
+        """Return when the supervisor has told this actor to finish."""
+        ...
+
+    async def wait_resend(self) -> None:
+        """Return when something downstream was lost since the last call."""
+        ...

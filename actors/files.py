@@ -1,0 +1,61 @@
+"""Files that are there whole or not at all, and the snapshots that actors keep in them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from actors.context import Context
+from protocol.snapshot import SnapshotError, pack_snapshot, unpack_snapshot
+
+SNAPSHOT_EVERY_S = 15.0
+
+log = logging.getLogger(__name__)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that after a crash it is the old one or the new one (write aside, fsync, rename)."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = path.with_name(path.name + ".new")
+    with open(aside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+class SnapshotFile:
+    """The snapshot of one actor. One that cannot be used means a cold start, said loudly; never a crash."""
+
+    def __init__(self, context: Context, version: int) -> None:
+        self._name = context.name
+        self._version = version
+        self._report = context.report
+        self._path = context.state_dir / "snapshots" / f"{context.name}.msgpack"
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state that was stored, or None."""
+        try:
+            return unpack_snapshot(self._path.read_bytes(), self._name, self._version)
+        except FileNotFoundError:
+            return None
+        except (SnapshotError, OSError) as error:
+            self.refuse(error)
+            return None
+
+    def refuse(self, error: Exception) -> None:
+        """Say that the snapshot is of no use; it is kept aside for whoever wants to know why."""
+        log.error("the snapshot %s cannot be used (%s): starting cold", self._path, error)
+        self._report.counters["unusable_snapshots"] += 1
+        if self._path.exists():
+            self._path.replace(self._path.with_suffix(".unusable"))
+
+    def store(self, state: dict[str, Any]) -> None:
+        """Write the state; a disk that refuses costs the snapshot, not the actor."""
+        try:
+            write_whole(self._path, pack_snapshot(self._name, self._version, state))
+        except OSError as error:
+            self._report.counters["failed_snapshots"] += 1
+            log.error("cannot write the snapshot %s: %s", self._path, error)

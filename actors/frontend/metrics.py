@@ -1,0 +1,59 @@
+"""Health as Prometheus text (exposition format 0.0.4). Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+STATES = ("ok", "starting", "degraded", "down")
+_EDGE = re.compile(r"edge_(\w+)_(messages|waits|dropped)")
+_DROPPED = re.compile(r"dropped_(\w+)")
+
+
+class Exposition:
+    """Samples by metric, so that each metric's lines stand together."""
+
+    def __init__(self) -> None:
+        self._samples: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def add(self, name: str, kind: str, value: float, **labels: str) -> None:
+        text = ",".join(f'{key}="{_escape(label)}"' for key, label in labels.items())
+        self._samples[f"tocsin_{name}", kind].append(f"tocsin_{name}{{{text}}} {value}" if text else f"tocsin_{name} {value}")
+
+    def text(self) -> str:
+        lines = []
+        for (name, kind), samples in sorted(self._samples.items()):
+            lines += [f"# TYPE {name} {kind}", *samples]
+        return "\n".join(lines) + "\n"
+
+
+def _escape(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def expose(health: Mapping[str, Any], *, throughput_eps: int, queue_depth: int, queue_max: int) -> str:
+    """Return the metrics of the whole daemon."""
+    out = Exposition()
+    out.add("throughput_events_per_second", "gauge", throughput_eps)
+    out.add("queue_depth_records", "gauge", queue_depth)
+    out.add("queue_max_records", "gauge", queue_max)
+    for actor, account in health.get("actors", {}).items():
+        out.add("actor_restarts_total", "counter", account["restarts"], actor=actor)
+        for state in STATES:
+            out.add("actor_state", "gauge", int(account["state"] == state), actor=actor, state=state)
+        for name, value in account["counters"].items():
+            _add_counter(out, actor, name, value)
+        for name, value in account["gauges"].items():
+            out.add(name, "gauge", value, actor=actor)
+    return out.text()
+
+
+def _add_counter(out: Exposition, actor: str, name: str, value: int) -> None:
+    if edge := _EDGE.fullmatch(name):
+        out.add(f"edge_{edge[2]}_total", "counter", value, actor=actor, to=edge[1])
+    elif dropped := _DROPPED.fullmatch(name):
+        out.add("dropped_total", "counter", value, actor=actor, reason=dropped[1])
+    else:
+        out.add(f"{name}_total", "counter", value, actor=actor)

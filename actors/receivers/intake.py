@@ -1,0 +1,227 @@
+"""The half that all receivers share: batches, credit, the spool, and the hand-over to the parser.
+
+A receiver reads its input and gives records to `put` (which waits for credit), `put_nowait` (for UDP, which cannot wait)
+or `put_batch` (which also waits until they are spooled and tells their last sequence). Records are collected into a
+batch until it has `batch_records` or is `LINGER_S` old; the batch is appended to the spool; only then are its records
+accepted. The sender task follows the spool and keeps at most `window` records in flight, that is sent and not yet
+acknowledged by the recorder. What is beyond the window waits on disk, not in memory.
+
+When something downstream was lost (the supervisor says so, or no acknowledgement came for a while), everything that is
+not acknowledged is sent again, in order, under a new attempt number (go-back-N). The recorder ignores what it has.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import trio
+
+from actors.context import Context
+from actors.receivers.spool import Slot, Spool, SpoolFull
+from actors.signal import Signal
+from protocol.messages import Acknowledged, BatchKey, Records, encode
+from protocol.records import Record
+
+LINGER_S = 0.005
+STALL_S = 5.0  # without an acknowledgement while records are in flight: send again
+MAX_STALL_S = 60.0
+MAX_BATCH_BYTES = 1 << 20
+
+
+class IntakeSettings(msgspec.Struct, frozen=True):
+    """The part of a receiver's settings that the intake reads."""
+
+    window: int  # records accepted and not yet committed, at most
+    spool_bytes: int
+    batch_records: int = 500
+
+
+class Intake:
+    """See the module. `run` must be running for anything to move."""
+
+    def __init__(self, context: Context, settings: IntakeSettings) -> None:
+        self._context = context
+        self._window = settings.window
+        self._batch_records = min(settings.batch_records, settings.window)
+        self.spool = Spool(context.state_dir / "spool" / context.name, max_bytes=settings.spool_bytes)
+        self._pending: list[Record] = []
+        self._pending_bytes = 0
+        self._unsent: deque[tuple[Slot, bytes | None]] = deque((slot, None) for slot in self.spool.slots)
+        self._sent = self.spool.acknowledged  # last sequence handed to the parser in this attempt
+        self._attempt = 0
+        self._changed = Signal()
+        self._report = context.report
+        if self.spool.torn:
+            self._report.counters["spool_torn_entries"] += self.spool.torn
+        self._gauge()
+
+    # -- what a receiver calls
+
+    @property
+    def queue_depth(self) -> int:
+        """Records accepted and not yet committed."""
+        return self.spool.next - 1 - self.spool.acknowledged + len(self._pending)
+
+    async def wait_credit(self) -> None:
+        """Return when the window has room."""
+        while self.queue_depth >= self._window:
+            await self._changed.wait()
+
+    def has_credit(self, count: int = 1) -> bool:
+        """Tell whether `count` more records fit the window; a batch larger than the window fits an empty one."""
+        return self.queue_depth + count <= self._window or self.queue_depth == 0
+
+    async def put(self, records: Sequence[Record]) -> None:
+        """Take records when there is credit for them; they share batches with what else arrives now."""
+        for start in range(0, len(records), self._batch_records):
+            await self.wait_credit()
+            self._collect(records[start : start + self._batch_records])
+
+    def put_nowait(self, records: Sequence[Record]) -> None:
+        """Take records beyond the window too: they wait in the spool, and are dropped and counted when that is full."""
+        for start in range(0, len(records), self._batch_records):
+            self._collect(records[start : start + self._batch_records])
+
+    async def put_batch(self, records: Sequence[Record], cursor: dict[str, Any] | None = None) -> int:
+        """Take records as batches of their own, with the cursor behind the last; return the last sequence.
+
+        Raises SpoolFull or OSError if they cannot be spooled; the caller still has them.
+        """
+        self._flush()
+        last = self.spool.next - 1
+        for start in range(0, len(records), self._batch_records):
+            await self.wait_credit()
+            part = records[start : start + self._batch_records]
+            last = self._append(part, cursor if start + len(part) == len(records) else None)
+        return last
+
+    async def wait_acknowledged(self, sequence: int) -> None:
+        """Return when everything up to `sequence` is committed."""
+        while self.spool.acknowledged < sequence:
+            await self._changed.wait()
+
+    async def drain(self) -> None:
+        """Flush, and return when everything accepted is committed."""
+        self._flush()
+        while self.queue_depth:
+            await self._changed.wait()
+
+    # -- batches
+
+    def _collect(self, records: Sequence[Record]) -> None:
+        self._pending.extend(records)
+        self._pending_bytes += sum([len(record.body) for record in records])
+        if len(self._pending) >= self._batch_records or self._pending_bytes >= MAX_BATCH_BYTES:
+            self._flush()
+        else:
+            self._changed.set()
+
+    def _flush(self) -> None:
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
+        if not pending:
+            return
+        try:
+            self._append(pending, None)
+        except SpoolFull:
+            self._report.counters["dropped_spool_full"] += len(pending)
+            self._report.degraded("the spool is full: records are dropped")
+        except OSError as error:
+            self._report.counters["dropped_spool_error"] += len(pending)
+            self._report.degraded(f"cannot write the spool: {error.strerror}")
+
+    def _append(self, records: Sequence[Record], cursor: dict[str, Any] | None) -> int:
+        packed = encode(records)
+        slot = self.spool.append(packed, len(records), cursor)
+        beyond = slot.last - self.spool.acknowledged > 2 * self._window
+        self._unsent.append((slot, None if beyond else packed))
+        self._report.counters["accepted_records"] += len(records)
+        self._report.counters["accepted_bytes"] += len(packed)
+        if self._report.state == "degraded":
+            self._report.ok()
+        self._gauge()
+        self._changed.set()
+        return slot.last
+
+    async def _close_batches(self) -> None:
+        while True:
+            while not self._pending:
+                await self._changed.wait()
+            await trio.sleep(LINGER_S)
+            self._flush()
+
+    # -- to the parser and back
+
+    def _sendable(self) -> bool:
+        while self._unsent and self._unsent[0][0].last <= self.spool.acknowledged:
+            self._unsent.popleft()
+        if not self._unsent:
+            return False
+        in_flight = self._sent - self.spool.acknowledged
+        return in_flight <= 0 or in_flight + self._unsent[0][0].count <= self._window
+
+    async def _send(self) -> None:
+        while True:
+            while not self._sendable():
+                await self._changed.wait()
+            slot, packed = self._unsent.popleft()
+            key = BatchKey(
+                self._context.name, self.spool.tag, self.spool.acknowledged, slot.first, slot.count, self._attempt
+            )
+            self._sent = slot.last
+            await self._context.send("parser", Records(key), [packed or self.spool.read(slot)])
+
+    def _go_back(self) -> None:
+        """Send again whatever is not acknowledged."""
+        self._report.counters["resent_records"] += max(0, self._sent - self.spool.acknowledged)
+        self._unsent = deque((slot, None) for slot in self.spool.slots)
+        self._sent = self.spool.acknowledged
+        self._attempt += 1
+        self._changed.set()
+
+    async def _receive_acknowledgements(self) -> None:
+        async for message, _ in self._context.messages():
+            if isinstance(message, Acknowledged) and message.tag == self.spool.tag:
+                self.spool.acknowledge(message.sequence)
+                self._gauge()
+                self._changed.set()
+
+    async def _follow_announcements(self) -> None:
+        while True:
+            await self._context.wait_resend()
+            self._go_back()
+
+    async def _watch_for_stalls(self) -> None:
+        patience_s = STALL_S
+        while True:
+            before = self.spool.acknowledged
+            await trio.sleep(patience_s)
+            if self._sent > before == self.spool.acknowledged:
+                self._report.counters["stalls"] += 1
+                self._go_back()
+                patience_s = min(2 * patience_s, MAX_STALL_S)
+            else:
+                patience_s = STALL_S
+
+    def _gauge(self) -> None:
+        gauges = self._report.gauges
+        gauges["queue_depth"] = self.queue_depth
+        gauges["in_flight_records"] = self._sent - self.spool.acknowledged
+        gauges["spool_bytes"] = self.spool.bytes
+
+    async def run(self) -> None:
+        """Move records until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for task in (
+                    self._close_batches,
+                    self._send,
+                    self._receive_acknowledgements,
+                    self._follow_announcements,
+                    self._watch_for_stalls,
+                ):
+                    nursery.start_soon(task)
+        finally:
+            self.spool.close()

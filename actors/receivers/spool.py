@@ -1,0 +1,214 @@
+"""An append-only queue on disk between a receiver and everything that can fail.
+
+Why: what ZeroMQ or a dead process held is gone, so a record is accepted only once it stands here, and it stays until the
+recorder has acknowledged its sequence. After a crash the entries that are left are handed on again with the sequences,
+and so the event ids, that they had before.
+
+An entry is one batch: length (u32), CRC-32 (u32), then msgpack of first sequence, count, cursor and packed records. The
+records are stored exactly as they go over the wire. `cursor` says where the receiver stood in its input after this
+batch (for a file its offset), written in the same append, so that neither can be without the other. A torn entry
+at the end of a segment is what a crash leaves; it was never accepted, and it is cut off.
+
+What it promises: an entry that `append` returned from survives the death of any process. Power loss may take what the
+kernel had not yet written (no fsync here).
+
+Bound: `max_bytes` on disk. In memory an entry is an index of about 200 bytes; payloads are read back when they are sent.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zlib
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import msgspec
+
+_HEAD = 8
+SEGMENT_BYTES = 8 << 20
+
+
+class SpoolEntry(msgspec.Struct, array_like=True, frozen=True):
+    """One batch as it stands on disk."""
+
+    first: int
+    count: int
+    cursor: dict[str, Any] | None
+    records: bytes  # one msgpack array of `Record`
+
+
+class Slot(msgspec.Struct, frozen=True, gc=False):
+    """Where an entry is."""
+
+    first: int
+    count: int
+    segment: int  # sequence that names the file
+    offset: int  # of the entry's body
+    length: int
+
+    @property
+    def last(self) -> int:
+        return self.first + self.count - 1
+
+
+class SpoolFull(Exception):
+    """The spool has reached its bound in bytes."""
+
+
+_decode = msgspec.msgpack.Decoder(SpoolEntry).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Spool:
+    """The spool of one receiver. One process has it open at a time.
+
+    `slots` holds every entry that is not acknowledged, in order of sequence. `cursors` is the newest cursor by key.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self.segment_bytes = segment_bytes
+        self.slots: deque[Slot] = deque()
+        self.cursors: dict[str, Any] = {}
+        self.bytes = 0
+        self.torn = 0  # entries cut off at the last opening
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._sizes: dict[int, int] = {}  # {segment: bytes}
+        self._load_position()
+        self._load_segments()
+        self._write_fd = -1
+        self._write_segment = 0
+        self._read_fds: dict[int, int] = {}
+
+    # -- opening
+
+    def _load_position(self) -> None:
+        """Take up tag, acknowledged sequence and cursors; a spool without them is a new one with a tag of its own."""
+        self.tag, self.acknowledged = secrets.randbits(31) + 1, 0
+        try:
+            state = msgpack.unpackb((self.folder / "position").read_bytes())
+            self.tag, self.acknowledged = state["tag"], state["acknowledged"]
+            self.cursors = dict(state["cursors"])
+        except FileNotFoundError:
+            self._store_position()
+        self.next = self.acknowledged + 1
+
+    def _store_position(self) -> None:
+        path = self.folder / "position.new"
+        path.write_bytes(
+            msgpack.packb({"tag": self.tag, "acknowledged": self.acknowledged, "cursors": self.cursors})
+        )
+        path.replace(self.folder / "position")
+
+    def _load_segments(self) -> None:
+        for path in sorted(self.folder.glob("*.segment")):
+            raw = path.read_bytes()
+            good = self._index(int(path.stem), raw)
+            if good < len(raw):
+                self.torn += 1
+                os.truncate(path, good)
+            self._sizes[int(path.stem)] = good
+            self.bytes += good
+
+    def _index(self, segment: int, raw: bytes) -> int:
+        """Put the whole entries of a segment into `slots`; return how many bytes they take."""
+        offset = 0
+        while offset + _HEAD <= len(raw):
+            length, checksum = int.from_bytes(raw[offset : offset + 4]), int.from_bytes(raw[offset + 4 : offset + 8])
+            body = raw[offset + _HEAD : offset + _HEAD + length]
+            if len(body) < length or zlib.crc32(body) != checksum:
+                break
+            entry = _decode(body)
+            if entry.first + entry.count - 1 > self.acknowledged:
+                self.slots.append(Slot(entry.first, entry.count, segment, offset + _HEAD, length))
+            if entry.cursor:
+                self.cursors.update(entry.cursor)
+            self.next = max(self.next, entry.first + entry.count)
+            offset += _HEAD + length
+        return offset
+
+    # -- writing
+
+    def append(self, records: bytes, count: int, cursor: dict[str, Any] | None = None) -> Slot:
+        """Write one batch and return where it is. Raises SpoolFull, or OSError as the disk does: then nothing changed."""
+        body = _encode(SpoolEntry(self.next, count, cursor, records))
+        if self.bytes + _HEAD + len(body) > self.max_bytes:
+            raise SpoolFull(f"{self.folder} holds {self.bytes} of {self.max_bytes} bytes")
+        fd = self._segment_for_writing()
+        offset = self._sizes[self._write_segment]
+        entry = len(body).to_bytes(4) + zlib.crc32(body).to_bytes(4) + body
+        self._write_all(fd, entry, offset)
+        self._sizes[self._write_segment] = offset + len(entry)
+        self.bytes += len(entry)
+        slot = Slot(self.next, count, self._write_segment, offset + _HEAD, len(body))
+        self.slots.append(slot)
+        self.next += count
+        if cursor:
+            self.cursors.update(cursor)
+        return slot
+
+    @staticmethod
+    def _write_all(fd: int, entry: bytes, offset: int) -> None:
+        try:
+            written = os.pwrite(fd, entry, offset)
+            while written < len(entry):
+                written += os.pwrite(fd, entry[written:], offset + written)
+        except OSError:
+            os.ftruncate(fd, offset)
+            raise
+
+    def _segment_for_writing(self) -> int:
+        if self._write_fd < 0 or self._sizes[self._write_segment] >= self.segment_bytes:
+            if self._write_fd >= 0:
+                os.close(self._write_fd)
+            path = self._path(self.next)
+            self._write_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._write_segment = self.next
+            self._sizes.setdefault(self.next, 0)
+        return self._write_fd
+
+    # -- reading
+
+    def read(self, slot: Slot) -> bytes:
+        """Return the packed records of an entry."""
+        fd = self._read_fds.get(slot.segment)
+        if fd is None:
+            fd = self._read_fds[slot.segment] = os.open(self._path(slot.segment), os.O_RDONLY | os.O_CLOEXEC)
+        records: bytes = _decode(os.pread(fd, slot.length, slot.offset)).records
+        return records
+
+    # -- forgetting
+
+    def acknowledge(self, sequence: int) -> None:
+        """Forget every entry up to `sequence`; delete the segments that hold nothing else."""
+        if sequence <= self.acknowledged:
+            return
+        self.acknowledged = min(sequence, self.next - 1)
+        while self.slots and self.slots[0].last <= self.acknowledged:
+            self.slots.popleft()
+        oldest = self.slots[0].segment if self.slots else self.next
+        writing = self._write_segment if self._write_fd >= 0 else -1
+        emptied = [segment for segment in self._sizes if segment < oldest and segment != writing]
+        if emptied:
+            self._store_position()
+        for segment in emptied:
+            self._path(segment).unlink(missing_ok=True)
+            self.bytes -= self._sizes.pop(segment)
+            if (fd := self._read_fds.pop(segment, None)) is not None:
+                os.close(fd)
+
+    def close(self) -> None:
+        """Write down the position, so that the next opening has little to read."""
+        self._store_position()
+        for fd in (self._write_fd, *self._read_fds.values()):
+            if fd >= 0:
+                os.close(fd)
+        self._write_fd = -1
+        self._read_fds.clear()
+
+    def _path(self, segment: int) -> Path:
+        return self.folder / f"{segment:016d}.segment"

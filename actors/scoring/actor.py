@@ -1,0 +1,103 @@
+"""The scorer: joins a batch with its scores, blends them, and drafts an alert for what breaches the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from actors.context import Context
+from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from actors.learnt import Learnt
+from actors.scoring.alerts import draft_event_alert, draft_finding_alert
+from actors.scoring.blend import Blended, Blender
+from actors.scoring.join import Join, Joined
+from protocol.columns import COLUMN_FRAMES, Columns, Scores
+from protocol.findings import Alert
+from protocol.messages import Events, Findings, Frame, Judged, Scored, decode_events
+
+VERSION = 1
+DEADLINE_CHECK_S = 0.05
+
+
+class Scorer:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._report = context.report
+        self._join = Join()
+        self._learnt = Learnt()
+        self._blender = Blender()
+        self._snapshots = SnapshotFile(context, VERSION)
+        self._judging = trio.StrictFIFOLock()
+        self._restore()
+
+    def _restore(self) -> None:
+        if (state := self._snapshots.load()) is None:
+            return
+        try:
+            self._blender.restore(state["blender"])
+            self._learnt = Learnt(state["learnt"])
+        except (ValueError, KeyError, TypeError) as error:
+            self._snapshots.refuse(error)
+            self._blender = Blender()
+
+    def _store(self) -> None:
+        self._snapshots.store({"blender": self._blender.snapshot(), "learnt": self._learnt.last})
+
+    async def _judge(self, joined: Joined) -> None:
+        columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
+        learn = self._learnt.take(joined.message.key)
+        blended = self._blender.blend(columns, joined.scores, learn=learn)
+        packed_events = joined.frames[COLUMN_FRAMES]
+        alerts = self._draft(blended, packed_events) if blended.breach.any() else []
+        self._report.counters["judged_events"] += len(columns)
+        frames = [packed_events, blended.score.tobytes(), blended.threshold.tobytes()]
+        await self._context.send("alerts", Judged(joined.message.key, tuple(alerts)), frames)
+
+    def _draft(self, blended: Blended, packed_events: Frame) -> list[Alert]:
+        breaches = blended.breach.nonzero()[0].tolist()
+        self._report.counters["breaches"] += len(breaches)
+        events = decode_events(packed_events)
+        return [draft_event_alert(events[i], blended, i) for i in breaches]
+
+    async def _take_joined(self) -> None:
+        """Judge what is complete or overdue; one task at a time, so that batches leave in order."""
+        async with self._judging:
+            for joined in self._join.take(trio.current_time()):
+                await self._judge(joined)
+        self._report.gauges["waiting_batches"] = len(self._join)
+        self._report.gauges["late_detectors"] = len(self._join.late)
+
+    async def _receive(self) -> None:
+        async for message, frames in self._context.messages():
+            if isinstance(message, Scored):
+                self._join.add_scores(message, Scores.unpack(frames))
+            elif isinstance(message, Events):
+                self._join.add_batch(message, frames, trio.current_time())
+            elif isinstance(message, Findings):
+                alerts = tuple(draft_finding_alert(finding) for finding in message.findings)
+                await self._context.send("alerts", Judged(None, alerts))
+            await self._take_joined()
+
+    async def _watch_deadlines(self) -> None:
+        while True:
+            await trio.sleep(DEADLINE_CHECK_S)
+            await self._take_joined()
+
+    async def _keep_snapshots(self) -> None:
+        while True:
+            await trio.sleep(SNAPSHOT_EVERY_S)
+            self._store()
+
+    async def run(self) -> None:
+        self._report.ok()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_deadlines)
+            nursery.start_soon(self._keep_snapshots)
+            await self._receive()
+            nursery.cancel_scope.cancel()
+        self._store()
+
+
+async def run(context: Context) -> None:
+    await Scorer(context).run()

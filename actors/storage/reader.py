@@ -1,0 +1,210 @@
+"""Reading the store: keyset pages in commit order, across day files. Opens read-only, holds nothing open between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import apsw
+import msgspec
+
+from actors.storage import schema
+from protocol.findings import Alert
+from protocol.identity import decode_ulid
+from protocol.messages import JudgedEvent, decode_judged_one
+
+Order = Literal["asc", "desc"]
+
+_decode_alert = msgspec.msgpack.Decoder(Alert).decode
+
+
+class EventQuery(msgspec.Struct, frozen=True):
+    """Which events. Everything None is not asked for."""
+
+    since_ns: int | None = None  # event_ns at least
+    until_ns: int | None = None  # event_ns below
+    after_id: str | None = None  # committed after this event
+    source: str | None = None
+    severity: int | None = None  # at least
+    template_id: int | None = None
+    entity: str | None = None  # UUID
+    min_score: float | None = None
+    text: str | None = None  # all these words are in the message
+    cursor: int | None = None  # commit sequence that the page before ended with
+    order: Order = "asc"
+    limit: int = 100
+
+
+class AlertQuery(msgspec.Struct, frozen=True):
+    since_ns: int | None = None
+    until_ns: int | None = None
+    after_id: str | None = None
+    source: str | None = None
+    entity: str | None = None
+    cursor: int | None = None
+    order: Order = "asc"
+    limit: int = 100
+
+
+class UnknownId(LookupError):
+    """No event or alert of this id is stored."""
+
+
+def _fts_words(text: str) -> str:
+    """Return an FTS5 query for all words of a text; quoting keeps its operators out (SQLite FTS5, section 3.1)."""
+    return " ".join('"' + word.replace('"', '""') + '"' for word in text.split())
+
+
+def _event_conditions(query: EventQuery) -> tuple[list[str], list[Any]]:
+    conditions, values = [], []
+    for sql, value in (
+        ("seq >= (select min(seq) from events where event_ns >= ?)", query.since_ns),
+        ("event_ns >= ?", query.since_ns),
+        ("event_ns < ?", query.until_ns),
+        ("source = ?", query.source),
+        ("severity >= ?", query.severity),
+        ("template_id = ?", query.template_id),
+        ("score >= ?", query.min_score),
+        ("seq in (select rowid from event_text where event_text match ?)", _fts_words(query.text or "") or None),
+        (
+            "seq in (select seq from event_entities where entity = ?)",
+            bytes.fromhex(query.entity.replace("-", "")) if query.entity else None,
+        ),
+    ):
+        if value is not None:
+            conditions.append(sql)
+            values.append(value)
+    return conditions, values
+
+
+class StoreReader:
+    """Read-only view of a store that is being written to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def _open(self, path: Path) -> Iterator[apsw.Connection | None]:
+        try:
+            connection = schema.open_for_reading(path)
+        except apsw.CantOpenError:  # not made yet, or retention took it
+            yield None
+            return
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _days(self, order: Order) -> list[Path]:
+        files = schema.day_files(self._folder)
+        return files if order == "asc" else files[::-1]
+
+    # -- events
+
+    def events(self, query: EventQuery) -> tuple[list[JudgedEvent], int | None]:
+        """Return a page in commit order and the cursor of the next, or None if this is the last. Raises UnknownId."""
+        bounds = []
+        if query.after_id is not None:
+            bounds.append(("seq > ?", self._sequence_of(query.after_id)))
+        if query.cursor is not None:
+            bounds.append(("seq > ?" if query.order == "asc" else "seq < ?", query.cursor))
+        conditions, values = _event_conditions(query)
+        where = " and ".join([*conditions, *(sql for sql, _ in bounds)]) or "true"
+        # Only our own words make up the statement; whatever came from outside is bound.
+        sql = f"select seq, body from events where {where} order by seq {query.order} limit ?"  # noqa: S608
+        rows: list[tuple[int, bytes]] = []
+        for path in self._days(query.order):
+            with self._open(path) as day:
+                if day is not None:
+                    left = query.limit + 1 - len(rows)
+                    rows += day.execute(sql, [*values, *(value for _, value in bounds), left]).fetchall()
+            if len(rows) > query.limit:
+                break
+        page = rows[: query.limit]
+        return [decode_judged_one(body) for _, body in page], page[-1][0] if len(rows) > query.limit else None
+
+    def _sequence_of(self, event_id: str) -> int:
+        number = decode_ulid(event_id).to_bytes(16)
+        for path in self._days("desc"):
+            with self._open(path) as day:
+                seq = day and day.execute("select seq from events where id = ?", (number,)).get
+                if seq is not None:
+                    return int(seq)
+        raise UnknownId(event_id)
+
+    # -- alerts
+
+    def alerts(self, query: AlertQuery) -> tuple[list[Alert], int | None]:
+        """Return a page in commit order and the cursor of the next. Raises UnknownId."""
+        conditions, values = ["true"], list[Any]()
+        for sql, value in (
+            ("ts_ns >= ?", query.since_ns),
+            ("ts_ns < ?", query.until_ns),
+            ("source = ?", query.source),
+            ("seq in (select seq from alert_entities where entity = ?)", query.entity),
+            ("seq > ?" if query.order == "asc" else "seq < ?", query.cursor),
+        ):
+            if value is not None:
+                conditions.append(sql)
+                values.append(value)
+        with self._open(self._folder / "main.db") as main:
+            if main is None:
+                return [], None
+            if query.after_id is not None:
+                after = main.execute("select seq from alerts where id = ?", (query.after_id,)).get
+                if after is None:
+                    raise UnknownId(query.after_id)
+                conditions.append("seq > ?")
+                values.append(after)
+            where = " and ".join(conditions)
+            sql = f"select seq, body from alerts where {where} order by seq {query.order} limit ?"  # noqa: S608
+            rows = main.execute(sql, [*values, query.limit + 1]).fetchall()
+        page = rows[: query.limit]
+        return [_decode_alert(body) for _, body in page], page[-1][0] if len(rows) > query.limit else None
+
+    def alert(self, alert_id: str) -> Alert:
+        """Return one alert. Raises UnknownId."""
+        with self._open(self._folder / "main.db") as main:
+            body = main and main.execute("select body from alerts where id = ?", (alert_id,)).get
+        if body is None:
+            raise UnknownId(alert_id)
+        return _decode_alert(body)
+
+    # -- the rest
+
+    def entity(self, uuid: str) -> dict[str, Any]:
+        """Return what is known of an entity: type, value, events, first and last seen. Raises UnknownId."""
+        key = bytes.fromhex(uuid.replace("-", ""))
+        events, first, last = 0, None, None
+        for path in self._days("asc"):
+            with self._open(path) as day:
+                if day is None:
+                    continue
+                count, low, high = day.execute(
+                    "select count(*), min(seq), max(seq) from event_entities where entity = ?", (key,)
+                ).get
+                if count:
+                    events += count
+                    first = first or _event_at(day, low)
+                    last = _event_at(day, high)
+        if first is None or last is None:
+            raise UnknownId(uuid)
+        entity = next(each for each in last.event.entities if each.uuid == uuid)
+        return {"entity": entity, "events": events, "first": first.event.event_ns, "last": last.event.event_ns}
+
+    def templates(self, *, cursor: int | None, limit: int) -> tuple[list[tuple[int, str, int, int, int]], int | None]:
+        """Return rows of id, template, events, first and last event time, by id; and the cursor of the next page."""
+        with self._open(self._folder / "main.db") as main:
+            if main is None:
+                return [], None
+            rows = main.execute(
+                "select id, template, events, first_ns, last_ns from templates where id > ? order by id limit ?",
+                (cursor or 0, limit + 1),
+            ).fetchall()
+        return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None
+
+
+def _event_at(day: apsw.Connection, seq: int) -> JudgedEvent:
+    return decode_judged_one(day.execute("select body from events where seq = ?", (seq,)).get)

@@ -1,0 +1,118 @@
+"""The recorder: commits what the alerts actor hands on, acknowledges it to its receiver, passes it to the broadcaster.
+
+Only what is committed goes on. A store that is full, locked or read-only holds the stream back: the batch is tried again
+until it goes through, meanwhile nothing is acknowledged, and the receivers run out of credit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+import numpy as np
+import trio
+
+from actors.context import Context
+from actors.storage.writer import OutOfOrder, Stored, StoreWriter
+from protocol.clock import NS_PER_S, format_day
+from protocol.messages import (
+    Acknowledged,
+    BatchKey,
+    Committed,
+    Frame,
+    Judged,
+    JudgedEvent,
+    decode_events,
+    join_array,
+)
+
+RETRY_S = 0.5
+EXPIRE_EVERY_S = 60.0
+DAY_NS = 86_400 * NS_PER_S
+
+log = logging.getLogger(__name__)
+
+
+class Settings(msgspec.Struct, frozen=True):
+    retention_days: int
+    max_bytes: int
+
+
+class Recorder:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._settings = msgspec.convert(context.settings, Settings)
+        self._report = context.report
+        self._store = StoreWriter(context.state_dir / "store")
+
+    async def run(self) -> None:
+        self._report.ok()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._expire)
+            async for message, frames in self._context.messages():
+                if isinstance(message, Judged):
+                    await self._take(message, frames)
+            nursery.cancel_scope.cancel()
+        self._store.close()
+
+    async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
+        judged = _judged_events(message, frames) if message.key else []
+        stored = await self._commit(message, judged)
+        if message.key:
+            await self._acknowledge(message.key)
+        if stored and (stored.packed or stored.alerts):
+            self._report.counters["committed_events"] += len(stored.packed)
+            self._report.counters["committed_alerts"] += len(stored.alerts)
+            self._report.counters["ignored_events"] += len(judged) - len(stored.packed)
+            header = Committed(stored.first, len(stored.packed), tuple(stored.alerts))
+            await self._context.send("broadcaster", header, [join_array(stored.packed)])
+
+    async def _commit(self, message: Judged, judged: list[JudgedEvent]) -> Stored | None:
+        """Commit, for as long as it takes. Return None for a batch that lies ahead of what is committed."""
+        while True:
+            try:
+                stored = self._store.commit(message.key, judged, message.alerts, time.time_ns())
+            except OutOfOrder:
+                self._report.counters["out_of_order_batches"] += 1
+                return None
+            except apsw.Error as error:
+                self._report.counters["failed_commits"] += 1
+                if self._report.state == "ok":
+                    log.error("cannot commit and holds the stream back: %s", error)
+                self._report.degraded(f"cannot commit: {error}")
+                await trio.sleep(RETRY_S)
+            else:
+                if self._report.state != "ok":
+                    log.info("commits again")
+                    self._report.ok()
+                return stored
+
+    async def _acknowledge(self, key: BatchKey) -> None:
+        self._context.send_nowait(key.receiver, Acknowledged(key.tag, self._store.position(key)))
+        await trio.lowlevel.checkpoint()
+
+    async def _expire(self) -> None:
+        while True:
+            await trio.sleep(EXPIRE_EVERY_S)
+            before_day = format_day(time.time_ns() - self._settings.retention_days * DAY_NS)
+            for day in self._store.expire(before_day=before_day, max_bytes=self._settings.max_bytes):
+                self._report.counters["expired_days"] += 1
+                log.info("retention: the events of %s are deleted", day)
+
+
+def _judged_events(message: Judged, frames: Sequence[Frame]) -> list[JudgedEvent]:
+    events = decode_events(frames[0])
+    scores = np.frombuffer(frames[1], np.float32).tolist()
+    thresholds = np.frombuffer(frames[2], np.float32).tolist()
+    attacks = message.attacks
+    return [
+        JudgedEvent(event, score, threshold, attacks.get(index))
+        for index, (event, score, threshold) in enumerate(zip(events, scores, thresholds, strict=True))
+    ]
+
+
+async def run(context: Context) -> None:
+    await Recorder(context).run()

@@ -1,0 +1,102 @@
+"""The files of the store and their tables.
+
+`main.db` holds what outlives a day: alerts, templates. `events-YYYY-MM-DD.db` holds the events of one UTC day of
+commits, so that retention is deleting a file. Only apsw writes or checkpoints these files: SQLite before 3.51.3 may
+corrupt a WAL that two connections reset.
+
+A day file also holds `position`: for each receiver's spool the last sequence that is committed. It is written in the
+transaction that writes the events, which is what makes a record that is sent twice be stored once. A new day file begins
+with a copy of it.
+
+Commit sequence (`seq`) never falls, within a file and from one to the next.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+VERSION = 1
+BUSY_MS = 5_000
+
+MAIN = """
+create table if not exists alerts(
+    seq integer primary key,
+    id text not null unique,
+    ts_ns integer not null,
+    source text not null,
+    body blob not null
+) strict;
+create table if not exists alert_entities(
+    entity text not null, seq integer not null, primary key(entity, seq)
+) strict, without rowid;
+create table if not exists templates(
+    id integer primary key,
+    template text not null,
+    events integer not null,
+    first_ns integer not null,
+    last_ns integer not null
+) strict;
+"""
+
+DAY = """
+create table if not exists events(
+    seq integer primary key,
+    id blob not null unique,
+    event_ns integer not null,
+    source text not null,
+    severity integer not null,
+    template_id integer not null,
+    score real not null,
+    body blob not null
+) strict;
+create table if not exists event_entities(
+    entity blob not null, seq integer not null, primary key(entity, seq)
+) strict, without rowid;
+create table if not exists position(
+    tag integer primary key, receiver text not null, sequence integer not null
+) strict, without rowid;
+create index if not exists events_event_ns on events(event_ns);
+create virtual table if not exists event_text using fts5(message, content='', tokenize='unicode61');
+"""
+
+
+class StoreError(Exception):
+    """A file of the store cannot be used; the message says which and why."""
+
+
+def day_path(folder: Path, day: str) -> Path:
+    return folder / f"events-{day}.db"
+
+
+def day_files(folder: Path) -> list[Path]:
+    """Return the day files, oldest first."""
+    return sorted(folder.glob("events-????-??-??.db"))
+
+
+def open_for_writing(path: Path, schema: str) -> apsw.Connection:
+    """Open or create a file of the store. Raises StoreError if it is of another version, apsw.Error as SQLite does."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(BUSY_MS)
+    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", "1"), ("wal_autocheckpoint", "1000")):
+        connection.execute(f"pragma {pragma} = {wanted}").fetchall()
+    if connection.pragma("journal_mode") != "wal":
+        raise StoreError(f"{path} is not on a file system that can hold a write-ahead log")
+    found = connection.pragma("user_version")
+    if found not in (0, VERSION):
+        raise StoreError(f"{path} has layout {found}; this program reads {VERSION}")
+    for statement in schema.split(";"):
+        if statement.strip():
+            connection.execute(statement).fetchall()
+    if found == 0:
+        connection.pragma("user_version", VERSION)
+    return connection
+
+
+def open_for_reading(path: Path) -> apsw.Connection:
+    """Open a file of the store read-only. Raises apsw.CantOpenError if it is not there."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(BUSY_MS)
+    connection.pragma("query_only", True)
+    return connection

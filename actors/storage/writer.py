@@ -1,0 +1,203 @@
+"""The one writer of the store: events and alerts in, committed exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from actors.storage import schema
+from protocol.clock import format_day
+from protocol.findings import Alert
+from protocol.identity import decode_ulid
+from protocol.messages import BatchKey, JudgedEvent, encode
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What a commit has added."""
+
+    first: int  # commit sequence of the first event
+    packed: list[bytes]  # each a packed `JudgedEvent`
+    alerts: list[Alert]  # those that were not there before
+
+
+class OutOfOrder(Exception):
+    """A batch that lies ahead of what is committed; its receiver will send again what is missing."""
+
+
+def entity_keys(uuid: str) -> bytes:
+    """Return the 16 bytes under which an entity is indexed."""
+    return bytes.fromhex(uuid.replace("-", ""))
+
+
+class StoreWriter:
+    """Main file and the newest day file, open for writing."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder = folder
+        self._main = schema.open_for_writing(folder / "main.db", schema.MAIN)
+        self._day: apsw.Connection | None = None
+        self._day_name = ""
+        self.positions: dict[int, int] = {}  # {spool tag: last committed sequence}
+        self._next = 1
+        self._untold: list[Alert] = []  # stored, but the day's transaction has not gone through yet
+        if files := schema.day_files(folder):
+            self._open_day(files[-1].stem.removeprefix("events-"))
+
+    # -- day files
+
+    def _open_day(self, name: str) -> None:
+        connection = schema.open_for_writing(schema.day_path(self.folder, name), schema.DAY)
+        positions = dict(connection.execute("select tag, sequence from position"))
+        if not positions and self.positions:
+            with connection:
+                connection.executemany(
+                    "insert into position(tag, receiver, sequence) values(?, '', ?)", self.positions.items()
+                )
+        else:
+            self.positions = positions
+        newest = connection.execute("select max(seq) from events").get
+        if newest is not None:
+            self._next = max(self._next, newest + 1)
+        if self._day is not None:
+            self._day.close()
+        self._day, self._day_name = connection, name
+
+    def _day_for(self, observed_ns: int) -> apsw.Connection:
+        """Return the file of the day, never an older one than before: a clock that jumps back changes nothing."""
+        name = format_day(observed_ns)
+        if self._day is None or name > self._day_name:
+            self._open_day(name)
+        assert self._day is not None
+        return self._day
+
+    # -- committing
+
+    def position(self, key: BatchKey) -> int:
+        """Return the last committed sequence of the batch's spool; a spool seen for the first time begins at its base."""
+        return max(self.positions.get(key.tag, key.base), key.base)
+
+    def commit(
+        self, key: BatchKey | None, judged: Sequence[JudgedEvent], alerts: Sequence[Alert], now_ns: int
+    ) -> Stored:
+        """Store what is not there yet. Raises OutOfOrder, and apsw.Error as SQLite does; then nothing changed.
+
+        Alerts and templates go to the main file first: should the day's transaction then fail, the batch comes again,
+        and they are found to be there. The other order could lose them.
+        """
+        skip = 0
+        if key is not None:
+            position = self.position(key)
+            if key.first > position + 1:
+                raise OutOfOrder(f"{key.receiver} sent {key.first}, {position} is committed")
+            skip = position + 1 - key.first
+        fresh = judged[skip:]
+        if fresh or alerts:
+            self._commit_main(fresh, alerts)
+        first = self._next
+        packed = self._commit_events(key, fresh, now_ns) if key is not None and fresh else []
+        new_alerts, self._untold = self._untold, []
+        return Stored(first, packed, new_alerts)
+
+    def _commit_main(self, fresh: Sequence[JudgedEvent], alerts: Sequence[Alert]) -> None:
+        new_alerts = []
+        with self._main:
+            for alert in alerts:
+                self._main.execute(
+                    "insert or ignore into alerts(id, ts_ns, source, body) values(?, ?, ?, ?)",
+                    (alert.id, alert.ts_ns, alert.source, encode(alert)),
+                )
+                if self._main.changes():
+                    new_alerts.append(alert)
+                    seq = self._main.last_insert_rowid()
+                    self._main.executemany(
+                        "insert or ignore into alert_entities values(?, ?)",
+                        [(entity.uuid, seq) for entity in alert.entities],
+                    )
+            self._main.executemany(
+                """insert into templates(id, template, events, first_ns, last_ns) values(?, ?, ?, ?, ?)
+                on conflict(id) do update set template = excluded.template, events = events + excluded.events,
+                    first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)""",
+                _template_rows(fresh),
+            )
+        self._untold += new_alerts
+
+    def _commit_events(self, key: BatchKey, fresh: Sequence[JudgedEvent], now_ns: int) -> list[bytes]:
+        day = self._day_for(now_ns)
+        first = self._next
+        packed = [encode(one) for one in fresh]
+        events, entities, texts = [], set(), []
+        for seq, (one, body) in enumerate(zip(fresh, packed, strict=True), first):
+            event = one.event
+            events.append(
+                (
+                    seq,
+                    decode_ulid(event.id).to_bytes(16),
+                    event.event_ns,
+                    event.source,
+                    event.severity,
+                    event.template_id,
+                    one.score,
+                    body,
+                )
+            )
+            texts.append((seq, event.message))
+            for entity in event.entities:
+                entities.add((entity_keys(entity.uuid), seq))
+        with day:
+            day.executemany("insert into events values(?, ?, ?, ?, ?, ?, ?, ?)", events)
+            day.executemany("insert into event_entities values(?, ?)", sorted(entities))
+            day.executemany("insert into event_text(rowid, message) values(?, ?)", texts)
+            day.execute("insert or replace into position values(?, ?, ?)", (key.tag, key.receiver, key.last))
+        self.positions[key.tag] = key.last
+        self._next += len(fresh)
+        return packed
+
+    # -- retention
+
+    def expire(self, *, before_day: str, max_bytes: int) -> list[str]:
+        """Delete day files older than `before_day`, then the oldest while all are larger than `max_bytes`.
+
+        The newest day is never deleted. Return the days that went.
+        """
+        files = schema.day_files(self.folder)[:-1]
+        sizes = {path: _size(path) for path in files}
+        total = sum(sizes.values()) + _size(schema.day_path(self.folder, self._day_name)) if self._day else 0
+        gone = []
+        for path in files:
+            day = path.stem.removeprefix("events-")
+            if day >= before_day and total <= max_bytes:
+                break
+            for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+                each.unlink(missing_ok=True)
+            total -= sizes[path]
+            gone.append(day)
+        return gone
+
+    def close(self) -> None:
+        for connection in (self._day, self._main):
+            if connection is not None:
+                connection.close()
+
+
+def _size(path: Path) -> int:
+    wal = Path(f"{path}-wal")
+    return sum(each.stat().st_size for each in (path, wal) if each.exists())
+
+
+def _template_rows(fresh: Sequence[JudgedEvent]) -> list[tuple[int, str, int, int, int]]:
+    rows: dict[int, tuple[int, str, int, int, int]] = {}
+    for one in fresh:
+        event = one.event
+        _, _, count, first_ns, last_ns = rows.get(event.template_id, (0, "", 0, event.event_ns, event.event_ns))
+        rows[event.template_id] = (
+            event.template_id,
+            event.template,
+            count + 1,
+            min(first_ns, event.event_ns),
+            max(last_ns, event.event_ns),
+        )
+    return list(rows.values())

@@ -1,0 +1,310 @@
+"""The configuration: one TOML file, all of it optional, overridden by TOCSIN_SECTION__KEY in the environment.
+
+Reading collects every fault with its place before it gives up, so that `tocsin check` can show them all at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from actors.detectors.registry import DETECTORS
+
+_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB|GiB|TiB)?")
+LOOPBACK = ("127.", "localhost:", "[::1]:")
+
+
+def parse_size(text: str) -> int:
+    """Return bytes for `10GiB`, `512MiB`, `4096`. Raises ValueError."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a size such as 256MiB or 10GiB")
+    return int(match[1]) * _UNITS[match[2] or ""]
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of `127.0.0.1:8080` or `[::1]:8080`. Raises ValueError."""
+    host, separator, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not separator or not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError(f"{text!r} is not an address such as 127.0.0.1:8080")
+    return host, int(port)
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file. Every key has a default; `faults` checks what types cannot."""
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield key and reason of what is wrong."""
+        yield from ()
+
+
+class Http(Section, frozen=True, forbid_unknown_fields=True):
+    listen: str = "127.0.0.1:8080"
+    token: str = ""
+    allowed_origins: list[str] = []
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        yield from _address_faults("listen", self.listen)
+        if not self.listen.startswith(LOOPBACK) and not self.token:
+            yield "token", f"{self.listen} is reachable from other machines: set a token of at least 16 characters"
+        if self.token and len(self.token) < 16:
+            yield "token", "is shorter than 16 characters"
+
+
+class Syslog(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    udp: str = "127.0.0.1:5514"
+    tcp: str = "127.0.0.1:5514"
+    source: str = "syslog"
+    zone: str = "UTC"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        yield from _address_faults("udp", self.udp)
+        yield from _address_faults("tcp", self.tcp)
+        yield from _zone_faults(self.zone)
+
+
+class OtlpGrpc(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    listen: str = "127.0.0.1:4317"
+    source: str = "otlp_grpc"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        yield from _address_faults("listen", self.listen)
+
+
+class OtlpHttp(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    listen: str = "127.0.0.1:4318"
+    source: str = "otlp_http"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        yield from _address_faults("listen", self.listen)
+
+
+class File(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    paths: list[str] = []
+    from_start: bool = False
+    source: str = "file"
+    zone: str = "UTC"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        for path in self.paths:
+            if not path.startswith("/"):
+                yield "paths", f"{path!r} is not an absolute path or pattern"
+        yield from _zone_faults(self.zone)
+
+
+class Receivers(Section, frozen=True, forbid_unknown_fields=True):
+    syslog: Syslog = Syslog()
+    otlp_grpc: OtlpGrpc = OtlpGrpc()
+    otlp_http: OtlpHttp = OtlpHttp()
+    file: File = File()
+
+    def enabled(self) -> list[str]:
+        return [name for name in self.__struct_fields__ if getattr(self, name).enabled]
+
+    def settings(self, name: str) -> dict[str, Any]:
+        settings: dict[str, Any] = msgspec.to_builtins(getattr(self, name))
+        return settings
+
+
+class Storage(Section, frozen=True, forbid_unknown_fields=True):
+    retention_days: int = 30
+    max_bytes: str = "10GiB"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        yield from _size_faults("max_bytes", self.max_bytes)
+        if self.retention_days < 1:
+            yield "retention_days", "is less than 1"
+
+
+class Daemon(Section, frozen=True, forbid_unknown_fields=True):
+    queue_max: int = 10_000
+    spool_max_bytes: str = "256MiB"
+    drain_s: float = 20.0
+
+    def spool_bytes(self) -> int:
+        return parse_size(self.spool_max_bytes)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        yield from _size_faults("spool_max_bytes", self.spool_max_bytes)
+        if not 100 <= self.queue_max <= 1_000_000:
+            yield "queue_max", "is not between 100 and 1000000"
+        if not 0 < self.drain_s <= 600:
+            yield "drain_s", "is not between 0 and 600 seconds"
+
+
+class Detector(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+
+
+def _all_detectors() -> dict[str, Detector]:
+    return {name: Detector() for name in DETECTORS}
+
+
+class Configuration(Section, frozen=True, forbid_unknown_fields=True):
+    state_dir: str = ""  # "": $STATE_DIRECTORY, /var/lib/tocsin if that can be written, else below the home directory
+    runtime_dir: str = ""  # "": $RUNTIME_DIRECTORY, else a private directory made anew at each start
+    http: Http = Http()
+    receivers: Receivers = Receivers()
+    storage: Storage = Storage()
+    daemon: Daemon = Daemon()
+    detectors: dict[str, Detector] = msgspec.field(default_factory=_all_detectors)
+
+    def zones(self) -> dict[str, str]:
+        """Return the zone of zone-less times, by source."""
+        receivers = self.receivers
+        return {receivers.syslog.source: receivers.syslog.zone, receivers.file.source: receivers.file.zone}
+
+
+def _address_faults(key: str, text: str) -> Iterator[tuple[str, str]]:
+    try:
+        parse_address(text)
+    except ValueError as error:
+        yield key, str(error)
+
+
+def _size_faults(key: str, text: str) -> Iterator[tuple[str, str]]:
+    try:
+        parse_size(text)
+    except ValueError as error:
+        yield key, str(error)
+
+
+def _zone_faults(name: str) -> Iterator[tuple[str, str]]:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield "zone", f"{name!r} is not a time zone such as Europe/Berlin"
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing wrong with the configuration, and where."""
+
+    place: str  # `tocsin.toml:12: receivers.syslog.udp` or `TOCSIN_HTTP__LISTEN`
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+class ConfigurationError(Exception):
+    """The configuration has faults; `faults` lists them all."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+class _Reader:
+    """Builds sections from plain tables and collects faults on the way."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._lines = _key_lines(text)
+        self.faults: list[Fault] = []
+
+    def fault(self, path: str, reason: str) -> None:
+        line = self._lines.get(path)
+        place = f"{self._name}:{line}: {path}" if line else f"{self._name}: {path}"
+        self.faults.append(Fault(place, reason))
+
+    def section(self, kind: type[Section], table: Any, path: str) -> Any:
+        if not isinstance(table, dict):
+            self.fault(path, f"is not a table: write [{path}]")
+            return kind()
+        values = {}
+        known = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        for key, value in table.items():
+            here = f"{path}.{key}" if path else key
+            if key not in known:
+                self.fault(here, f"is not known; known here: {', '.join(sorted(known))}")
+            elif (converted := self._value(known[key], value, here)) is not None:
+                values[key] = converted
+        section = kind(**values)
+        for key, reason in section.faults():
+            self.fault(f"{path}.{key}" if path else key, reason)
+        return section
+
+    def _value(self, wanted: Any, value: Any, path: str) -> Any:
+        if isinstance(wanted, type) and issubclass(wanted, Section):
+            return self.section(wanted, value, path)
+        if path == "detectors":
+            return self._detectors(value)
+        try:
+            return msgspec.convert(value, wanted)
+        except msgspec.ValidationError as error:
+            self.fault(path, str(error).replace("`", ""))
+            return None
+
+    def _detectors(self, table: Any) -> dict[str, Detector]:
+        detectors = _all_detectors()
+        for name, value in table.items() if isinstance(table, dict) else ():
+            if name in detectors:
+                detectors[name] = self.section(Detector, value, f"detectors.{name}")
+            else:
+                self.fault(f"detectors.{name}", f"is not a detector; there are {', '.join(detectors)}")
+        return detectors
+
+
+def _key_lines(text: str) -> dict[str, int]:
+    """Return {key path: line number} for the tables and keys of a TOML text; good enough to point a person there."""
+    lines: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            table = stripped.strip("[]# ").partition("]")[0].strip()
+            lines.setdefault(table, number)
+        elif "=" in stripped and not stripped.startswith("#"):
+            key = stripped.partition("=")[0].strip().strip('"')
+            lines.setdefault(f"{table}.{key}" if table else key, number)
+    return lines
+
+
+def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> Iterator[Fault]:
+    """Lay TOCSIN_SECTION__KEY=value over the tables; a value is TOML if it reads as such, else a string."""
+    for name, text in sorted(environment.items()):
+        if not name.startswith("TOCSIN_"):
+            continue
+        *path, key = name.removeprefix("TOCSIN_").lower().split("__")
+        table = tables
+        for part in path:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                yield Fault(name, f"{part} is not a table in the file")
+                break
+        else:
+            try:
+                table[key] = tomllib.loads(f"value = {text}")["value"]
+            except tomllib.TOMLDecodeError:
+                table[key] = text
+
+
+def read_configuration(path: Path | None, environment: Mapping[str, str] = os.environ) -> Configuration:
+    """Return the configuration of a file (None: none) under the environment. Raises ConfigurationError."""
+    text, name, tables = "", "configuration", dict[str, Any]()
+    if path is not None:
+        name = str(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+            tables = tomllib.loads(text)
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigurationError([Fault(name, str(error))]) from error
+    reader = _Reader(name, text)
+    reader.faults += _override(tables, environment)
+    configuration: Configuration = reader.section(Configuration, tables, "")
+    if reader.faults:
+        raise ConfigurationError(reader.faults)
+    return configuration

@@ -1,0 +1,98 @@
+"""A process that has imported every library, opened nothing, and forks the actors.
+
+Why: a fresh interpreter takes 30 MB and half a second; a fork of a warm one takes about 4 MB and 20 ms. It has no
+thread, no ZeroMQ context and no database, so that a fork of it is safe. `gc.freeze` keeps the collector from writing
+into the pages that all actors share.
+
+It forks twice: the intermediate exits at once, so that the kernel gives the actor to the nearest subreaper, which is
+the supervisor. So the supervisor is the parent of every actor, may wait for it and takes it along when it dies; and the
+fork server itself can die and be replaced without any actor noticing.
+
+Requests and answers go over one SOCK_SEQPACKET pair, one packet each: an `Assignment` with the actor's listening sockets
+as SCM_RIGHTS one way, the process id in decimal the other.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+
+from daemon.runner import run_in_fork
+
+MAX_REQUEST_BYTES = 1 << 20
+MAX_SOCKETS = 16
+
+PRELOAD = (
+    "apsw",
+    "msgpack",
+    "msgspec",
+    "numpy",
+    "trio",
+    "zmq",
+    "quart",
+    "quart_trio",
+    "hypercorn.trio",
+    "actors.storage.recorder",
+    "actors.frontend.actor",
+    "actors.parsing.actor",
+    "actors.receivers.otlp",
+    "actors.receivers.syslog",
+    "actors.receivers.file",
+    "actors.detectors.actor",
+    "actors.scoring.actor",
+)
+
+
+def _fork_actor(raw: bytes, sockets: list[socket.socket], control: socket.socket) -> int:
+    """Fork twice; in the grandchild, run the actor and never return. Return the grandchild's process id."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(write_end)
+        pid = int(os.read(read_end, 32) or b"0")
+        os.close(read_end)
+        os.waitpid(child, 0)
+        return pid
+    intermediate = os.getpid()
+    grandchild = os.fork()
+    if grandchild:
+        os.write(write_end, str(grandchild).encode())
+        os._exit(0)
+    control.close()
+    os.close(read_end)
+    os.close(write_end)
+    while os.getppid() == intermediate:
+        os.sched_yield()
+    os._exit(run_in_fork(raw, sockets))
+
+
+def serve(control: socket.socket) -> None:
+    """Fork actors on request until the supervisor closes its end."""
+    for name in PRELOAD:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    control.send(b"ready")
+    while True:
+        raw, fds, _, _ = socket.recv_fds(control, MAX_REQUEST_BYTES, MAX_SOCKETS)
+        if not raw:
+            return
+        sockets = [socket.socket(fileno=fd) for fd in fds]
+        control.send(str(_fork_actor(raw, sockets, control)).encode())
+        for each in sockets:
+            each.close()
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    gc.disable()
+    serve(socket.socket(fileno=int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

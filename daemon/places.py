@@ -1,0 +1,83 @@
+"""Where the daemon keeps things: the state directory, its lock, and the private directory of its sockets."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from daemon.configuration import Configuration
+
+ABOUT = "daemon.json"
+
+
+class PlaceError(Exception):
+    """A directory cannot be used; the message says which, why, and what to do."""
+
+
+def state_directory(configuration: Configuration, given: Path | None) -> Path:
+    """Return the state directory: given, configured, systemd's, /var/lib/tocsin if writable, else below the home."""
+    if given is not None:
+        return given.resolve()
+    if configuration.state_dir:
+        return Path(configuration.state_dir)
+    if managed := os.environ.get("STATE_DIRECTORY"):
+        return Path(managed.partition(":")[0])
+    system = Path("/var/lib/tocsin")
+    if os.access(system if system.exists() else system.parent, os.W_OK):
+        return system
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "tocsin"
+
+
+def make_private(folder: Path) -> Path:
+    """Make a directory that only we may enter. Raises PlaceError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise PlaceError(f"cannot write to {folder}: {error.strerror}; choose another with --state-dir") from error
+    return folder
+
+
+def runtime_directory(configuration: Configuration) -> Path:
+    """Return a private directory for sockets: configured, systemd's, or a new one. Raises PlaceError."""
+    configured = configuration.runtime_dir or os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if configured:
+        return make_private(Path(configured))
+    return Path(tempfile.mkdtemp(prefix="tocsin-", dir=os.environ.get("XDG_RUNTIME_DIR") or None))
+
+
+class StateLock:
+    """Held for as long as the daemon runs; the kernel lets go of it whatever kills us."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "lock"
+        self._file = open(self._path, "a+")  # noqa: SIM115
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise PlaceError(f"another tocsin runs on {state_dir}; stop it, or choose another --state-dir") from error
+
+    def release(self) -> None:
+        self._file.close()
+
+
+def write_about(state_dir: Path, about: dict[str, Any]) -> None:
+    """Leave word of where the running daemon is to be found."""
+    (state_dir / ABOUT).write_text(json.dumps(about))
+
+
+def read_about(state_dir: Path) -> dict[str, Any]:
+    """Return what the running daemon left. Raises PlaceError if there is none."""
+    try:
+        about: dict[str, Any] = json.loads((state_dir / ABOUT).read_text())
+        os.kill(about["pid"], 0)
+    except (OSError, ValueError, KeyError) as error:
+        raise PlaceError(f"no tocsin runs on {state_dir}; start one, or name its --state-dir") from error
+    return about

@@ -1,0 +1,121 @@
+"""`tocsin run`: takes the lock, binds the sockets, supervises until told to stop, says what was done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from daemon.configuration import Configuration, ConfigurationError
+from daemon.listeners import bind_all
+from daemon.logs import set_up_logging
+from daemon.notify import notify
+from daemon.places import PlaceError, StateLock, make_private, runtime_directory, state_directory, write_about
+from daemon.spawner import SpawnError
+from daemon.supervisor import Escalation, Supervisor
+from protocol.clock import format_time
+
+EX_FAILED = 1
+EX_CONFIG = 78
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def run_daemon(configuration: Configuration, given_state_dir: Path | None) -> int:
+    """Run the daemon; return the exit status: 0 after a stop in order, 1 after a failure, 78 if it cannot start so."""
+    set_up_logging("supervisor")
+    os.umask(0o077)
+    try:
+        state_dir = make_private(state_directory(configuration, given_state_dir))
+        lock = StateLock(state_dir)
+        runtime_dir = runtime_directory(configuration)
+        sockets = bind_all(configuration)
+    except (PlaceError, ConfigurationError) as error:
+        _say(f"tocsin: {error}")
+        return EX_CONFIG
+    about = {
+        "version": "0.1.0",
+        "pid": os.getpid(),
+        "started_ts": format_time(time.time_ns()),
+        "state_dir": str(state_dir),
+        "runtime_dir": str(runtime_dir),
+    }
+    write_about(state_dir, about)
+    supervisor = Supervisor(configuration, sockets, state_dir=state_dir, runtime_dir=runtime_dir, about=about)
+    try:
+        return trio.run(_run, configuration, supervisor)
+    finally:
+        if not configuration.runtime_dir:
+            shutil.rmtree(runtime_dir, ignore_errors=True)
+        with suppress(OSError):
+            (state_dir / "daemon.json").unlink()
+        lock.release()
+
+
+async def _run(configuration: Configuration, supervisor: Supervisor) -> int:
+    started_s = trio.current_time()
+    started, stop = trio.Event(), trio.Event()
+    status = 0
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_follow_signals, stop, nursery.cancel_scope)
+            nursery.start_soon(_greet, configuration, started)
+            await supervisor.run(started=started, stop=stop)
+            nursery.cancel_scope.cancel()
+    except* (Escalation, SpawnError) as failures:
+        for failure in failures.exceptions:
+            _say(f"tocsin: gives up: {failure}")
+        status = EX_FAILED
+    _say(_farewell(supervisor.summary(), trio.current_time() - started_s))
+    return status
+
+
+async def _follow_signals(stop: trio.Event, everything: trio.CancelScope) -> None:
+    """The first SIGINT or SIGTERM drains; the second ends at once (what is accepted stays in the spool)."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            if stop.is_set():
+                everything.cancel()
+            else:
+                _say("tocsin: draining; once more ends at once")
+                stop.set()
+
+
+async def _greet(configuration: Configuration, started: trio.Event) -> None:
+    await started.wait()
+    _say(f"tocsin: ready. Dashboard: http://{configuration.http.listen}/")
+    for line in _listening(configuration):
+        _say(f"tocsin:   {line}")
+    notify(f"STATUS=ready on {configuration.http.listen}")
+
+
+def _listening(configuration: Configuration) -> list[str]:
+    receivers: Any = configuration.receivers
+    lines = []
+    if receivers.syslog.enabled:
+        lines.append(f"syslog on {receivers.syslog.udp} (UDP) and {receivers.syslog.tcp} (TCP)")
+    if receivers.otlp_grpc.enabled:
+        lines.append(f"OTLP on {receivers.otlp_grpc.listen} (gRPC)")
+    if receivers.otlp_http.enabled:
+        lines.append(f"OTLP on {receivers.otlp_http.listen} (HTTP)")
+    if receivers.file.enabled and receivers.file.paths:
+        lines.append(f"files {', '.join(receivers.file.paths)}")
+    return lines
+
+
+def _farewell(summary: dict[str, int], seconds: float) -> str:
+    waiting = f"{summary['waiting']:,} wait in the spool" if summary["waiting"] else "nothing is left in the spool"
+    restarts = f"; {summary['restarts']} restarts" if summary["restarts"] else ""
+    return (
+        f"tocsin: stopped after {seconds:,.0f} s: {summary['events']:,} events, {summary['alerts']:,} alerts"
+        f"{restarts}; {waiting}"
+    )

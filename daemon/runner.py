@@ -1,0 +1,166 @@
+"""What runs in an actor's process after the fork: transport, heartbeats, commands, and the actor itself."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from actors.context import Report
+from actors.signal import Signal
+from daemon.logs import set_up_logging
+from daemon.transport import Post
+from protocol.messages import Beat, Command, Frame, Header
+
+BEAT_S = 0.25
+DRAINED_IDLE_S = 0.05  # an inbox that stays empty so long after the drain began is drained
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+
+log = logging.getLogger(__name__)
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """Everything an actor's process needs to know. Crosses the fork as msgpack."""
+
+    actor: str
+    incarnation: int
+    target: str  # `actors.parsing.actor`: a module with `async def run(context)`
+    settings: dict[str, Any]
+    state_dir: str
+    runtime_dir: str
+    supervisor_pid: int
+    socket_names: tuple[str, ...] = ()
+    edge_bound: int = 64
+
+
+class ActorContext:
+    """`actors.context.Context` over ZeroMQ."""
+
+    def __init__(self, assignment: Assignment, sockets: Mapping[str, socket.socket]) -> None:
+        self.name = assignment.actor
+        self.settings = assignment.settings
+        self.sockets = sockets
+        self.state_dir = Path(assignment.state_dir)
+        self.report = Report()
+        self._incarnation = assignment.incarnation
+        self._post = Post(Path(assignment.runtime_dir), assignment.actor, bound=assignment.edge_bound)
+        self._data = self._post.inbox("data")
+        self._commands = self._post.inbox("control")
+        self._supervisor = self._post.outbox("supervisor", "control")
+        self._drain = trio.Event()
+        self._receiving = trio.CancelScope()
+        self._resend = Signal()
+        self._resends = self._resends_seen = 0
+
+    async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Frame]]]:
+        while True:
+            with trio.CancelScope() as self._receiving:
+                if self._drain.is_set():
+                    self._receiving.deadline = trio.current_time() + DRAINED_IDLE_S
+                message = await self._data.receive()
+            if self._receiving.cancelled_caught:
+                return
+            yield message
+
+    async def send(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> None:
+        await self._post.outbox(to).send(header, frames)
+
+    def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
+        return self._post.outbox(to).send_nowait(header, frames)
+
+    async def wait_drain(self) -> None:
+        await self._drain.wait()
+
+    async def wait_resend(self) -> None:
+        while self._resends == self._resends_seen:
+            await self._resend.wait()
+        self._resends_seen = self._resends
+
+    # -- to and from the supervisor
+
+    async def follow_commands(self) -> None:
+        while True:
+            message, _ = await self._commands.receive()
+            if isinstance(message, Command) and message.verb == "drain":
+                self._drain.set()
+                self._receiving.deadline = trio.current_time() + DRAINED_IDLE_S
+            elif isinstance(message, Command) and message.verb == "resend":
+                self._resends += 1
+                self._resend.set()
+
+    def _beat(self) -> Beat:
+        counters = dict(self.report.counters)
+        for actor, edge in self._post.statistics().items():
+            counters[f"edge_{actor}_messages"] = edge.messages
+            counters[f"edge_{actor}_waits"] = edge.waits
+            counters[f"edge_{actor}_dropped"] = edge.dropped
+        return Beat(
+            self.name, self._incarnation, self.report.state, self.report.note, counters, dict(self.report.gauges)
+        )
+
+    async def beat(self) -> None:
+        """Tell the supervisor that the actor's own loop turns, and how the actor is."""
+        while True:
+            self._supervisor.send_nowait(self._beat())
+            await trio.sleep(BEAT_S)
+
+    def close(self) -> None:
+        self.report.state = "drained"
+        self._supervisor.send_nowait(self._beat())
+        self._post.close()
+
+
+async def _run_actor(assignment: Assignment, sockets: Mapping[str, socket.socket]) -> None:
+    run: Callable[[ActorContext], Awaitable[None]] = importlib.import_module(assignment.target).run
+    context = ActorContext(assignment, sockets)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(context.beat)
+        nursery.start_soon(context.follow_commands)
+        await run(context)
+        nursery.cancel_scope.cancel()
+    context.close()
+
+
+def _die_with(supervisor_pid: int) -> None:
+    """Ask the kernel to kill this process when its parent, the supervisor, is gone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor_pid:
+        os._exit(1)
+
+
+def _name_process(name: str) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"tocsin:{name}"[:15].encode(), 0, 0, 0)
+
+
+def run_in_fork(raw: bytes, sockets: Sequence[socket.socket]) -> int:
+    """Run the assigned actor to its end in this freshly forked process; return the exit status."""
+    assignment = msgspec.msgpack.decode(raw, type=Assignment)
+    _die_with(assignment.supervisor_pid)
+    _name_process(assignment.actor)
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # the supervisor decides when and in which order actors end
+    gc.enable()
+    set_up_logging(assignment.actor)
+    try:
+        trio.run(_run_actor, assignment, dict(zip(assignment.socket_names, sockets, strict=True)))
+    except BaseException:
+        log.error("the actor failed:\n%s", traceback.format_exc())
+        return 1
+    finally:
+        sys.stderr.flush()
+    return 0

@@ -1,0 +1,98 @@
+"""The supervisor's side of the fork server: starts it, asks it for actors, replaces it when it dies."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import trio
+
+from daemon.runner import Assignment
+
+START_S = 30.0
+FORK_S = 10.0
+_PR_SET_CHILD_SUBREAPER = 36
+# One thread a process, one arena: an actor is one core's work, and each further arena costs memory in every process.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+
+
+class SpawnError(Exception):
+    """The fork server did not do what it was asked; the message says what."""
+
+
+def become_subreaper() -> None:
+    """Make this process the parent of every actor whose own parent exits (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+class Spawner:
+    """Forks actors through a fork server. One request at a time."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: trio.socket.SocketType | None = None
+        self._lock = trio.Lock()
+
+    async def start(self) -> None:
+        """Start the fork server and wait until it has imported everything. Raises SpawnError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        root = str(Path(__file__).resolve().parent.parent)
+        with theirs:
+            # From the main thread, and not through trio: a child that trio starts is the child of a worker thread.
+            self._process = subprocess.Popen(  # noqa: S603, ASYNC220
+                [sys.executable, "-m", "daemon.forkserver", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": root},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._control = trio.socket.from_stdlib_socket(ours)
+        if await self._answer(START_S) != b"ready":
+            raise SpawnError("the fork server did not start; what it printed stands above")
+
+    async def _answer(self, patience_s: float) -> bytes:
+        assert self._control is not None
+        try:
+            with trio.fail_after(patience_s):
+                return await self._control.recv(1024)
+        except (OSError, trio.TooSlowError):
+            return b""
+
+    async def spawn(self, assignment: Assignment, sockets: Mapping[str, socket.socket]) -> int:
+        """Fork an actor and return its process id; a dead fork server is replaced first. Raises SpawnError."""
+        async with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                await self.start()
+            assert self._control is not None
+            fds = [sockets[name].fileno() for name in assignment.socket_names]
+            try:
+                await trio.lowlevel.wait_writable(self._control)
+                _send_fds(self._control, msgspec.msgpack.encode(assignment), fds)
+            except OSError as error:
+                raise SpawnError(f"the fork server is gone: {error}") from error
+            pid = int(await self._answer(FORK_S) or b"0")
+            if pid <= 0:
+                self.close()
+                raise SpawnError(f"the fork server could not fork {assignment.actor}")
+            return pid
+
+    def close(self) -> None:
+        """End the fork server; the actors that it forked live on."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+
+def _send_fds(control: trio.socket.SocketType, packet: bytes, fds: list[int]) -> None:
+    with socket.socket(fileno=os.dup(control.fileno())) as plain:
+        socket.send_fds(plain, [packet], fds)

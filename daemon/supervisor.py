@@ -1,0 +1,281 @@
+"""One for one: starts the actors in order, watches each, restarts what dies or hangs, stops them in reverse.
+
+An actor is watched in two ways: its process (a pidfd becomes readable when it exits) and its heartbeat (sent from its
+own loop; silence for `HANG_S` means that it hangs, and it is killed and then treated like one that died). What to do
+with a death is `daemon/restart.py`; how it looks from outside is `daemon/health.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from daemon.configuration import Configuration
+from daemon.health import ChildHealth, make_status
+from daemon.notify import notify
+from daemon.restart import RestartHistory
+from daemon.runner import Assignment
+from daemon.spawner import Spawner, SpawnError, become_subreaper
+from daemon.topology import ChildSpec, child_specs
+from daemon.transport import Post
+from protocol.clock import format_time
+from protocol.messages import Beat, Command, Reply, Request
+
+HANG_S = 2.5
+READY_S = 15.0
+STOP_S = 3.0  # for one actor to end once nobody sends to it
+EDGE_BOUND = 64  # messages
+CONTROL_BOUND = 4096
+
+log = logging.getLogger(__name__)
+
+
+class Child:
+    """One actor: its spec, its present process, and what is known of it."""
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self.spec = spec
+        self.health = ChildHealth(spec)
+        self.history = RestartHistory(spec.policy)
+        self.incarnation = 0
+        self.pid = 0
+        self.last_beat_s = 0.0
+        self.ready = trio.Event()
+        self.ended = trio.Event()
+        self.wanted = trio.Event()  # someone asked for a restart now
+
+    def kill(self) -> None:
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+class Escalation(Exception):
+    """An actor that the daemon cannot live without died too often."""
+
+
+class Supervisor:
+    def __init__(
+        self,
+        configuration: Configuration,
+        sockets: Mapping[str, socket.socket],
+        *,
+        state_dir: Path,
+        runtime_dir: Path,
+        about: dict[str, Any],
+    ) -> None:
+        self._configuration = configuration
+        self._sockets = sockets
+        self._state_dir = state_dir
+        self._runtime_dir = runtime_dir
+        self._about = about
+        self._spawner = Spawner()
+        self._post = Post(runtime_dir, "supervisor", bound=CONTROL_BOUND)
+        self._inbox = self._post.inbox("control")
+        self.children = {spec.name: Child(spec) for spec in child_specs(configuration)}
+        self._stopping = False
+
+    # -- life
+
+    async def run(self, *, started: trio.Event, stop: trio.Event) -> None:
+        """Run the daemon until `stop` is set. `started` is set when every actor is ready. Raises Escalation."""
+        become_subreaper()
+        try:
+            await self._spawner.start()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._receive)
+                nursery.start_soon(self._watch_beats)
+                nursery.start_soon(self._publish_status)
+                await self._start_all(nursery)
+                started.set()
+                notify("READY=1")
+                await stop.wait()
+                notify("STOPPING=1")
+                await self._stop_all()
+                nursery.cancel_scope.cancel()
+        finally:
+            for child in self.children.values():
+                child.kill()
+            self._spawner.close()
+            self._post.close()
+
+    async def _start_all(self, nursery: trio.Nursery) -> None:
+        for child in self.children.values():
+            nursery.start_soon(self._keep, child)
+            with trio.move_on_after(READY_S) as patience:
+                await child.ready.wait()
+            if patience.cancelled_caught:
+                log.warning("%s is not ready after %.0f s: %s", child.spec.name, READY_S, child.health.note)
+
+    async def _stop_all(self) -> None:
+        """Let each role drain in turn, receivers first; then whatever is left is killed."""
+        self._stopping = True
+        upstream_first = reversed(self.children.values())
+        for role, group in groupby(upstream_first, key=lambda child: child.spec.role):
+            patience_s = self._configuration.daemon.drain_s if role == "receiver" else STOP_S
+            members = list(group)
+            with trio.move_on_after(patience_s):
+                for child in members:
+                    self._command(child, "drain")
+                for child in members:
+                    await child.ended.wait()
+            for child in members:
+                if not child.ended.is_set():
+                    log.warning("%s did not finish within %.0f s and is killed", child.spec.name, patience_s)
+                    child.kill()
+
+    # -- one child
+
+    async def _keep(self, child: Child) -> None:
+        while True:
+            note = await self._run_once(child)
+            if self._stopping:
+                child.ended.set()
+                return
+            decision = child.history.decide(trio.current_time())
+            asked, child.wanted = child.wanted.is_set(), trio.Event()
+            child.health.take_death(down=decision.down, note=note)
+            log.warning("%s %s; restart %s", child.spec.name, note, _when(decision.delay_s))
+            if decision.escalate:
+                raise Escalation(f"{child.spec.name} died too often: {note}")
+            if not asked:
+                with trio.move_on_after(decision.delay_s):
+                    await child.wanted.wait()
+
+    async def _run_once(self, child: Child) -> str:
+        """Start a child, see it through its life, return how it ended."""
+        child.incarnation += 1
+        child.last_beat_s = trio.current_time()
+        spec = child.spec
+        assignment = Assignment(
+            spec.name,
+            child.incarnation,
+            spec.target,
+            spec.settings,
+            str(self._state_dir),
+            str(self._runtime_dir),
+            os.getpid(),
+            tuple(spec.sockets),
+            EDGE_BOUND,
+        )
+        try:
+            sockets = {name: self._sockets[bound] for name, bound in spec.sockets.items()}
+            child.pid = child.health.pid = await self._spawner.spawn(assignment, sockets)
+        except SpawnError as error:
+            return f"was not started: {error}"
+        pidfd = os.pidfd_open(child.pid)
+        try:
+            await trio.lowlevel.wait_readable(pidfd)
+            _, status = os.waitpid(child.pid, 0)
+        finally:
+            os.close(pidfd)
+        child.pid = 0
+        return _describe_exit(status)
+
+    async def _watch_beats(self) -> None:
+        while True:
+            await trio.sleep(HANG_S / 10)
+            notify("WATCHDOG=1")
+            now_s = trio.current_time()
+            for child in self.children.values():
+                if child.pid and now_s - child.last_beat_s > HANG_S:
+                    log.warning("%s gave no heartbeat for %.1f s and is killed", child.spec.name, HANG_S)
+                    child.last_beat_s = now_s
+                    child.kill()
+
+    def _command(self, child: Child, verb: str) -> None:
+        self._post.outbox(child.spec.name, "control").send_nowait(Command(verb))
+
+    # -- what arrives
+
+    async def _receive(self) -> None:
+        while True:
+            message, _ = await self._inbox.receive()
+            if isinstance(message, Beat):
+                self._take_beat(message)
+            elif isinstance(message, Request):
+                self._post.outbox(message.reply_to, "control").send_nowait(self._answer(message))
+
+    def _take_beat(self, beat: Beat) -> None:
+        child = self.children.get(beat.actor)
+        if child is None or beat.incarnation != child.incarnation:
+            return
+        child.last_beat_s = trio.current_time()
+        first = child.health.state in ("starting", "down") and beat.state in ("ok", "degraded")
+        child.health.take_beat(beat)
+        if first:
+            child.ready.set()
+            if child.incarnation > 1 and child.spec.loses_batches:
+                self._announce_loss()
+
+    def _announce_loss(self) -> None:
+        """Tell the receivers that batches in flight may be lost, so that they send them again at once."""
+        for child in self.children.values():
+            if child.spec.role == "receiver":
+                self._command(child, "resend")
+
+    def _answer(self, request: Request) -> Reply:
+        child = self.children.get(request.actor)
+        if request.verb != "restart":
+            return Reply(False, f"the daemon does not know how to {request.verb}")
+        if child is None:
+            return Reply(False, f"there is no actor {request.actor!r}; there are {', '.join(self.children)}")
+        child.wanted.set()
+        child.kill()
+        return Reply(True, f"{request.actor} is restarting")
+
+    # -- status
+
+    async def _publish_status(self) -> None:
+        broadcaster = self._post.outbox("broadcaster")
+        committed_before, before_s = 0, trio.current_time()
+        while True:
+            await trio.sleep(1 - time.time() % 1)
+            now_s = trio.current_time()
+            committed = self._committed()
+            eps = round((committed - committed_before) / max(now_s - before_s, 0.5))
+            committed_before, before_s = committed, now_s
+            broadcaster.send_nowait(
+                make_status(
+                    (child.health for child in self.children.values()),
+                    ts_ns=time.time_ns(),
+                    throughput_eps=max(0, eps),
+                    queue_max=self._configuration.daemon.queue_max,
+                    about=self._about | {"ts": format_time(time.time_ns())},
+                )
+            )
+
+    def _committed(self) -> int:
+        return self.children["recorder"].health.counters.get("committed_events", 0)
+
+    def summary(self) -> dict[str, int]:
+        """Return what the daemon did, for the last words."""
+        recorder = self.children["recorder"].health.counters
+        restarts = sum(child.health.restarts for child in self.children.values())
+        waiting = sum(child.health.gauges.get("queue_depth", 0) for child in self.children.values())
+        return {
+            "events": recorder.get("committed_events", 0),
+            "alerts": recorder.get("committed_alerts", 0),
+            "restarts": restarts,
+            "waiting": waiting,
+        }
+
+
+def _when(delay_s: float) -> str:
+    return "now" if delay_s == 0 else f"in {delay_s:.1f} s"
+
+
+def _describe_exit(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"was ended by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exited with status {os.WEXITSTATUS(status)}"

@@ -1,0 +1,194 @@
+"""Every message that crosses an edge between two actors.
+
+On the wire a message is multipart: one small header (a msgpack map with its `type`) and, for batches, raw frames after
+it: the events as one msgpack array that is passed on undecoded, and numeric columns. `docs/architecture.md` lists who
+sends what to whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from protocol.findings import Alert, Finding
+from protocol.records import Attack, Event, Record
+
+Frame: TypeAlias = bytes | memoryview
+
+
+class BatchKey(msgspec.Struct, frozen=True, array_like=True):
+    """Names a batch: which receiver's spool, which sequences, and the how-manieth time it is sent."""
+
+    receiver: str
+    tag: int  # of the receiver's spool
+    base: int  # sequence that the receiver knows to be committed
+    first: int  # sequence of the first record
+    count: int
+    attempt: int = 0
+
+    @property
+    def last(self) -> int:
+        return self.first + self.count - 1
+
+
+class Header(msgspec.Struct, tag_field="type"):
+    """What every message begins with."""
+
+
+class Records(Header, tag="records"):
+    """Receiver to parser. Frames: one msgpack array of `Record`."""
+
+    key: BatchKey
+
+
+class Events(Header, tag="events"):
+    """Parser to detectors and scorer. Frames: the columns; for the scorer, then one msgpack array of `Event`."""
+
+    key: BatchKey
+    sources: tuple[str, ...]
+    detectors: tuple[str, ...] = ()  # to the scorer: the detectors that were given this batch
+
+
+class Scored(Header, tag="scored"):
+    """Detector to scorer. Frames: raw, expected, seen (float32 each)."""
+
+    key: BatchKey
+    detector: str
+    unit: str
+    warm: bool
+
+
+class Findings(Header, tag="findings"):
+    """Detector to scorer: what time alone has shown."""
+
+    findings: tuple[Finding, ...]
+
+
+class Judged(Header, tag="judged"):
+    """Scorer to alerts to recorder. Frames, if it has a key: events, score and threshold (float32 each)."""
+
+    key: BatchKey | None
+    alerts: tuple[Alert, ...] = ()
+    attacks: dict[int, Attack] = {}  # index of the event in the batch to its place in ATT&CK
+
+
+class Committed(Header, tag="committed"):
+    """Recorder to broadcaster to front end. Frames: one msgpack array of `JudgedEvent`."""
+
+    first: int  # commit sequence of the first event; the others follow without a gap
+    count: int
+    alerts: tuple[Alert, ...] = ()
+
+
+class Acknowledged(Header, tag="acknowledged"):
+    """Recorder to receiver: everything of this spool up to the sequence is committed."""
+
+    tag: int
+    sequence: int
+
+
+class Status(Header, tag="status"):
+    """Supervisor to broadcaster to front end: the heartbeat frame, and the health of every actor behind it."""
+
+    ts_ns: int
+    throughput_eps: int
+    queue_depth: int
+    queue_max: int
+    receivers: dict[str, str]
+    detectors: dict[str, str]
+    health: dict[str, Any]
+
+
+class Beat(Header, tag="beat"):
+    """Actor to supervisor, several times a second, from the actor's own loop."""
+
+    actor: str
+    incarnation: int
+    state: str  # starting, ok, degraded, drained
+    note: str
+    counters: dict[str, int]
+    gauges: dict[str, int]
+
+
+class Command(Header, tag="command"):
+    """Supervisor to actor: `drain` (finish and exit), `resend` (something downstream was lost)."""
+
+    verb: str
+
+
+class Request(Header, tag="request"):
+    """Command line to supervisor: `restart ACTOR`."""
+
+    verb: str
+    actor: str
+    reply_to: str
+
+
+class Reply(Header, tag="reply"):
+    """Supervisor to command line."""
+
+    ok: bool
+    text: str
+
+
+Message: TypeAlias = (
+    Records
+    | Events
+    | Scored
+    | Findings
+    | Judged
+    | Committed
+    | Acknowledged
+    | Status
+    | Beat
+    | Command
+    | Request
+    | Reply
+)
+
+
+class JudgedEvent(msgspec.Struct, array_like=True, gc=False):
+    """An event as it is stored and shown."""
+
+    event: Event
+    score: float  # [0, 1]
+    threshold: float  # [0, 1]
+    attack: Attack | None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_headers: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_records = msgspec.msgpack.Decoder(list[Record])
+_events = msgspec.msgpack.Decoder(list[Event])
+_judged = msgspec.msgpack.Decoder(list[JudgedEvent])
+_judged_one = msgspec.msgpack.Decoder(JudgedEvent)
+
+encode = _encoder.encode
+decode_records = _records.decode
+decode_events = _events.decode
+decode_judged = _judged.decode
+decode_judged_one = _judged_one.decode
+
+
+def encode_message(header: Header, frames: Sequence[Frame] = ()) -> list[Frame]:
+    """Return the parts of a multipart message."""
+    return [_encoder.encode(header), *frames]
+
+
+def decode_message(parts: Sequence[Frame]) -> tuple[Message, Sequence[Frame]]:
+    """Return the header and the frames behind it. Raises msgspec.DecodeError or ValidationError."""
+    return _headers.decode(parts[0]), parts[1:]
+
+
+def join_array(packed: Sequence[bytes]) -> bytes:
+    """Return one msgpack array of items that are packed already (MessagePack specification, array format family)."""
+    n = len(packed)
+    if n < 16:
+        head = bytes([0x90 | n])
+    elif n < 1 << 16:
+        head = b"\xdc" + n.to_bytes(2, "big")
+    else:
+        head = b"\xdd" + n.to_bytes(4, "big")
+    return head + b"".join(packed)
