@@ -36,6 +36,11 @@ class Detector(ABC):
     def restore(self, state: dict[str, Any]) -> None:
         """Take up the state of `snapshot`. Raises ValueError if it cannot be of this version."""
 
+    def check_version(self, state: dict[str, Any]) -> None:
+        """Raise ValueError unless the state is of this class's version."""
+        if state.get("version") != self.version:
+            raise ValueError(f"{self.name}: snapshot of version {state.get('version')}, this is {self.version}")
+
     @abstractmethod
     def statistics(self) -> dict[str, int]:
         """Return sizes of the state by name, for health and metrics: what is bounded, and how full it is."""
