@@ -28,7 +28,7 @@ _MAX_HOST, _MAX_APP, _MAX_PROCID, _MAX_MSGID, _MAX_SD_NAME = 255, 48, 128, 32, 2
 
 _PRIORITY = re.compile(r"<(0|[1-9]\d{0,2})>")
 _VERSION = re.compile(r"([1-9]\d{0,2})(?= |$)")
-_HEADER_5424 = re.compile(r"([1-9]\d{0,2}) (\S+) ([!-~]+) ([!-~]+) ([!-~]+) ([!-~]+) ")
+_HEADER_5424 = re.compile(r"[1-9]\d{0,2} (\S+) ([!-~]+) ([!-~]+) ([!-~]+) ([!-~]+) ")
 _TIME_5424 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)")
 _SD_NAME = r"[!#-<>-\\^-~]+"
 _SD_ELEMENT = re.compile(rf'\[({_SD_NAME})((?: {_SD_NAME}="(?:[^"\\\]]|\\.)*")*) ?\]', re.DOTALL)
@@ -86,8 +86,11 @@ def parse_syslog(body: bytes, clock: Clock, observed_ns: int) -> SyslogMessage:
     if priority > 191:
         return SyslogMessage(text, error=f"priority {priority} is over 191")
     start = found.end()
-    if _VERSION.match(text, start):
-        return parse_5424(text, start, priority, clock, observed_ns)
+    version = _VERSION.match(text, start)
+    if version:
+        parsed = parse_5424(text, start, priority, clock, observed_ns)
+        parsed.version = int(version[1])
+        return parsed
     return parse_3164(text, start, priority, clock, observed_ns)
 
 
@@ -96,7 +99,7 @@ def parse_5424(text: str, start: int, priority: int, clock: Clock, observed_ns: 
     header = _HEADER_5424.match(text, start)
     if header is None:
         return SyslogMessage(text, priority, error="header is not VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID")
-    version, stamp, host, app, procid, msgid = header.groups()
+    stamp, host, app, procid, msgid = header.groups()
     time_ns = None
     if stamp != "-":
         time = clock.read(stamp, 0, observed_ns) if _TIME_5424.fullmatch(stamp) else None
@@ -110,7 +113,7 @@ def parse_5424(text: str, start: int, priority: int, clock: Clock, observed_ns: 
     except ValueError as error:
         return SyslogMessage(text, priority, error=str(error))
     message = text[end + 1 :].removeprefix("\ufeff")
-    parsed = SyslogMessage(message, priority, int(version), time_ns, False, _nil(host), _nil(app), _nil(procid))
+    parsed = SyslogMessage(message, priority, None, time_ns, False, _nil(host), _nil(app), _nil(procid))
     parsed.msgid, parsed.structured_data = _nil(msgid), structured_data
     return _check_lengths(parsed)
 
@@ -137,21 +140,22 @@ def parse_3164(text: str, start: int, priority: int | None, clock: Clock, observ
         end += 1
     while text.startswith(" ", end):
         end += 1
-    _read_host_and_tag(parsed, text, end)
+    read_host_and_tag(parsed, text, end)
     return parsed
 
 
-def _read_host_and_tag(parsed: SyslogMessage, text: str, start: int) -> None:
+def read_host_and_tag(parsed: SyslogMessage, text: str, start: int, bare: bool = True) -> None:
+    """Read host and tag at `start`; the tag may lack its colon and process id only where `bare`."""
     space = text.find(" ", start)
     word = text[start:] if space < 0 else text[start:space]
     is_host = space >= 0 and parsed.host is None and word[-1:] not in (":", "]") and _HOST.match(word) is not None
     if not is_host:
-        _read_tag(parsed, text, start, bare=True)
+        _read_tag(parsed, text, start, bare)
         return
     parsed.host = word
     while text.startswith(" ", space):
         space += 1
-    _read_tag(parsed, text, space, bare=True)
+    _read_tag(parsed, text, space, bare)
 
 
 def _read_tag(parsed: SyslogMessage, text: str, start: int, bare: bool) -> None:

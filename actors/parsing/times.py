@@ -24,7 +24,7 @@ _DAY_NS = 86_400 * NS_PER_S
 _MONTH = r"(?P<month>(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.?)"
 _DAY = r"(?P<day>0?[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?P<hour>\d\d?):(?P<minute>\d\d?):(?P<second>\d\d?)"
-_FRACTION = r"(?:[.,](?P<fraction>\d{1,60}))?"
+_FRACTION = r"(?:[.,](?P<fraction>\d+))?"
 _ZONE = r"(?P<zone>Z\b|[+-]\d\d:?\d\d(?!\d)|[+-]\d\d(?![\d:])| [+-]\d{4}(?!\d)| [+-]\d\d:\d\d(?!\d)| (?:UTC|GMT)\b)?"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 
@@ -33,7 +33,7 @@ _SHAPES = (
     (
         "0123456789",
         _YEAR + r"[-/.:](?P<month>\d\d?)[-/.:]" + _DAY + r"(?:[T_:-]| {1,3})"
-        r"(?P<hour>\d\d?)[:.](?P<minute>\d\d)[:.](?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,60}))?" + _ZONE,
+        r"(?P<hour>\d\d?)[:.](?P<minute>\d\d)[:.](?P<second>\d\d)(?:[.,:](?P<fraction>\d+))?" + _ZONE,
     ),
     # Jun 14 15:16:01, Sun Dec 04 04:47:44 2005, Apr 15 2007 21:28:13, Apr 15 21:28:13 2007
     (

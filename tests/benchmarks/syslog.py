@@ -45,7 +45,11 @@ def unescape(value: str) -> str:
 
 def expected_fields(row: dict[str, Any]) -> dict[str, Any]:
     expect = row["expect"]
-    fields = {name: normalise(expect.get(name)) for name in ("host", "app", "procid", "msgid")}
+    names = ("host", "app", "procid", "msgid")
+    if "ts_sec" in expect:  # syslog-ng: null is not checked, "" is empty
+        fields = {name: normalise(expect[name]) for name in names if expect[name] is not None}
+    else:
+        fields = {name: normalise(expect.get(name)) for name in names}
     fields["message"] = (expect.get("msg") or "").removeprefix("\ufeff")
     fields["pri"] = expect.get("pri")
     if "version" in expect:
@@ -56,7 +60,7 @@ def expected_fields(row: dict[str, Any]) -> dict[str, Any]:
         }
     if expect.get("timestamp"):
         fields["time_ns"] = parse_time(expect["timestamp"])
-    if expect.get("ts_sec", 0) > 1 and b"1 - " not in row["input"][:8]:
+    if expect.get("ts_sec", 0) > 1 and b">1 - " not in row["input"][:8]:
         fields["time_ns"] = expect["ts_sec"] * 10**9 + expect["ts_usec"] * 1000
     return fields
 
