@@ -1,0 +1,238 @@
+"""Headers of log files, peeled off whatever their order: time, host, level, process, thread, component, then the message.
+
+No layout of a product is named here. Loggers agree on little, but on this: a time comes first or after a few columns; a
+level is an upper-case or bracketed word near it; a thread stands in brackets; a component is a dotted name or a word
+before a colon, ` - `, `|` or a wide gap; what is left is the message. A word of the message is never taken for a level
+unless it is upper case, bracketed or set off, because "Error reading file" is a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+
+from actors.parsing.levels import LETTERS, LEVELS
+from actors.parsing.reading import Reading
+from actors.parsing.syslog import SyslogMessage, read_host_and_tag
+from actors.parsing.times import Clock
+
+_WORD = "|".join(sorted((re.escape(word) for word in LEVELS), key=len, reverse=True))
+_UPPER = _WORD.upper()
+_ANY = f"(?i:{_WORD})"
+
+_LABEL = re.compile(r"(?:-|[A-Z][A-Z0-9_]{2,24}) (?=\d{10} )")
+_COLUMN = re.compile(r"(?=\S*[\d._-])[\w.:@/-]{1,96} +")
+_RECORD_NUMBER = re.compile(r"\d{1,12} +(?:[\w.:@/-]{1,64} +){1,4}?(?=1\d{9} )")
+_FLAG = re.compile(r"\d (?=\S)")
+_DATE = re.compile(r"(?:19|20)\d\d[./-]\d\d[./-]\d\d +")
+_NODE = re.compile(r"([\w.:@/-]{1,96}) +")
+_GAP = re.compile(r"[\])]?[,:]?(?: +- +| *\| *|[ \t]+|$)")
+
+_PID_LEVEL = re.compile(rf"(\d{{1,10}}) +(?:(\d{{1,10}}) +)?(?=(?:{_UPPER})\b|[VDIWEF] |---? )")
+_PLAIN_LEVEL = re.compile(
+    rf"(?:((?:{_UPPER})(?![\w.'=-])|{_ANY}(?= *[:|,] |  +|\t| - ))|([VDIWEF])(?= +[\w.$/-]+ *[:(/]))(?:\[(\d+)\])?"
+    rf"(?: *\(\d\))?(?: *[:,])?(?:[ \t]+(?:- +)?|(?=\|)|$)"
+)
+_BRACKET_LEVEL = re.compile(rf"[\[<(](?:[\w.-]{{0,32}}:)?({_ANY})[\])>]:? *(?:- +)?")
+_UPPER_WORDS = re.compile(rf"((?:[A-Z][A-Z_]{{1,24}} ){{1,2}})(?=(?:{_UPPER}) )")
+_NAME_LEVEL = re.compile(rf"([\w.$-]{{1,96}})(?:\[(\d+)\])?(?: - +|: +| +)(?=(?:{_UPPER})\b[ :|\[-]|\[{_ANY}\])")
+_THREAD_THEN_LEVEL = re.compile(rf"\[([^\]]{{1,96}})\] +(?:- +)?(?=(?:{_UPPER})\b)")
+_PID_BRACKET = re.compile(r"\[pid (\d+)(?::tid (\d+))?\] ")
+_PID_HASH = re.compile(r"(\d+)#\d+: ")
+_PID_DASHES = re.compile(r"(\d+) +--- +")
+_BRACKET = re.compile(r"\[((?!client )[^\[\]]{0,128}(?:\[[^\[\]]{0,64}\][^\[\]]{0,128})?)\] +(?:- +)?")
+_COMPONENT = re.compile(r"([A-Za-z_][\w.$@/<>-]{0,128}(?:\[\d+\]|\([\w-]+\))?) *:(?: +|$)")
+_DOTTED = re.compile(r"((?:[A-Za-z_][\w$-]*\.)+[A-Za-z_][\w$-]*) +(?=\[)(?:\[[^\[\]]{0,160}\] +)?")
+_WIDE = re.compile(r"([A-Za-z][\w.-]{0,48})(?:  +|\t+)(?=\S)")
+_PROGRAM = re.compile(r"([A-Za-z][\w.-]{0,64})(?: \*\d+)? - +(?=\S)")
+_PIECE = re.compile(r" *([\w.$:#/-]{1,64}) *\|")
+
+
+class Peeler:
+    """Takes the header off the lines of one source."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def peel(self, text: str, observed_ns: int, host_and_tag: bool = True) -> Reading:
+        """Return the message alone and the fields of its header; a text without header is all message.
+
+        `host_and_tag` says whether a syslog host and tag may follow the time.
+        """
+        reading = Reading(text, {})
+        end = self._read_time(reading, text, observed_ns)
+        if end < 0:
+            _read_level_only(reading, text)
+            return reading
+        if text.startswith("|", end):
+            reading.message = text[_read_pieces(reading, text, end + 1) :]
+            return reading
+        gap = _GAP.match(text, end)
+        bracketed = text.startswith("]", end)
+        if gap is None:
+            return Reading(text, {})
+        end = gap.end()
+        end = self._read_later_times(reading, text, end, observed_ns)
+        after = _read_layout(reading, text, end)
+        if after == end and host_and_tag and not bracketed and _looks_tagged(text, end):
+            tagged = SyslogMessage(text[end:])
+            read_host_and_tag(tagged, text, end, bare=False)
+            _copy_tag(reading, tagged)
+            return reading
+        if after == end and bracketed and (program := _PROGRAM.match(text, end)):
+            reading.fields["component"] = program[1]
+            after = program.end()
+        reading.message = text[after:]
+        return reading
+
+    def _read_time(self, reading: Reading, text: str, observed_ns: int) -> int:
+        """Read the first time; return where it ends, or -1 if none begins the text or follows a few columns."""
+        start = 1 if text[:1] in ("[", "(") else 0
+        time = self._clock.read(text, start, observed_ns)
+        if time is None and start == 0:
+            start = self._skip_columns(text, observed_ns)
+            time = self._clock.read(text, start, observed_ns) if start else None
+            if time and (flag := _FLAG.match(text, time.end + 1)) and _RECORD_NUMBER.match(text):
+                reading.time_ns = time.ns
+                return flag.end() - 1
+        if time is None:
+            return -1
+        reading.time_ns = time.ns
+        return time.end
+
+    def _skip_columns(self, text: str, observed_ns: int) -> int:
+        label = _LABEL.match(text) or _RECORD_NUMBER.match(text)
+        if label:
+            return label.end()
+        end = 0
+        for _ in range(3):
+            column = _COLUMN.match(text, end)
+            if column is None:
+                return 0
+            end = column.end()
+            if text[end : end + 1].isdigit() and self._clock.read(text, end, observed_ns):
+                return end
+        return 0
+
+    def _read_later_times(self, reading: Reading, text: str, end: int, observed_ns: int) -> int:
+        """Read the date, node and time columns that may follow an epoch; the last time is the most exact."""
+        date = _DATE.match(text, end)
+        if date is None:
+            return end
+        end = date.end()
+        node = _NODE.match(text, end)
+        time = self._clock.read(text, node.end(), observed_ns) if node else None
+        if node is None or time is None:
+            return end
+        reading.fields["host"] = node[1]
+        if not time.yearless:
+            reading.time_ns = time.ns
+        end = time.end + 1
+        again = _NODE.match(text, end)
+        if again and again[1].startswith(node[1]):
+            end = again.end()
+        return end
+
+
+def _read_level_only(reading: Reading, text: str) -> None:
+    """Read the level, and what stands around it, of a text that has no time."""
+    level = _BRACKET_LEVEL.match(text) or (_PLAIN_LEVEL.match(text) if text[:1].isupper() else None)
+    if level and level[1]:
+        reading.severity = LEVELS[level[1].lower()]
+        reading.fields["level"] = level[1]
+        if level.re is _BRACKET_LEVEL:
+            reading.message = text[level.end() :]
+
+
+def _read_layout(reading: Reading, text: str, start: int) -> int:
+    """Read level, process, thread and component at `start`; return where the message begins."""
+    end = _read_level(reading, text, start)
+    if end < 0:
+        return start
+    return _read_after_level(reading, text, end)
+
+
+def _read_level(reading: Reading, text: str, start: int) -> int:
+    """Read what leads up to the level and the level itself; return where it ends, -1 if there is none."""
+    fields, end = reading.fields, start
+    for shape, names in (
+        (_PID_LEVEL, ("pid", "thread")),
+        (_UPPER_WORDS, ("component", "")),
+        (_THREAD_THEN_LEVEL, ("thread", "")),
+        (_NAME_LEVEL, ("component", "pid")),
+    ):
+        lead = shape.match(text, end)
+        if lead:
+            lead_fields = {name: value.strip() for name, value in zip(names, lead.groups(), strict=False) if value and name}
+            end = lead.end()
+            break
+    else:
+        lead_fields = {}
+    level = _BRACKET_LEVEL.match(text, end) or _PLAIN_LEVEL.match(text, end)
+    if level is None:
+        return -1
+    fields.update(lead_fields)
+    groups = level.groups()
+    word = groups[0] or groups[1]
+    fields["level"] = word
+    reading.severity = LEVELS[word.lower()] if groups[0] else LETTERS[word]
+    if len(groups) > 2 and groups[2]:
+        fields["pid"] = groups[2]
+    return level.end()
+
+
+def _read_after_level(reading: Reading, text: str, end: int) -> int:
+    fields = reading.fields
+    while text.startswith("|", end) or text.startswith(" ", end):
+        end += 1
+    for shape in (_PID_BRACKET, _PID_HASH, _PID_DASHES):
+        found = shape.match(text, end)
+        if found:
+            fields["pid"] = found[1]
+            end = found.end()
+    if "thread" not in fields and (found := _BRACKET.match(text, end)):
+        fields["thread"] = found[1]
+        end = found.end()
+        if text.startswith("- ", found.end() - 2):
+            return end
+    for shape in (_COMPONENT, _DOTTED, _WIDE):
+        found = shape.match(text, end)
+        if found:
+            fields.setdefault("component", found[1])
+            return found.end()
+    return end
+
+
+def _read_pieces(reading: Reading, text: str, start: int) -> int:
+    """Read columns set off by `|`: a level, a component, numbers; return where the message begins."""
+    fields, end = reading.fields, start
+    for _ in range(4):
+        piece = _PIECE.match(text, end)
+        if piece is None:
+            break
+        word, end = piece[1], piece.end()
+        if word.lower() in LEVELS:
+            reading.severity = LEVELS[word.lower()]
+            fields["level"] = word
+        elif word.isdecimal():
+            fields["pid"] = word
+            break
+        else:
+            fields["thread" if "component" in fields else "component"] = word
+    while text.startswith(" ", end):
+        end += 1
+    return end
+
+
+_TAGGED = re.compile(r"(?:[\w.:/-]{1,255} +)?(?:-- )?[^\s:\[\]]{1,128}(?:\[[^\]\s]{0,128}\]|:)|[\w.:/-]+ +[\w.-][\w. -]{0,63}\[\d+\]")
+
+
+def _looks_tagged(text: str, start: int) -> bool:
+    return _TAGGED.match(text, start) is not None
+
+
+def _copy_tag(reading: Reading, tagged: SyslogMessage) -> None:
+    for name in ("host", "app", "procid"):
+        value = getattr(tagged, name)
+        if value:
+            reading.fields[name] = value
+    reading.message = tagged.message

@@ -1,0 +1,51 @@
+"""Variables that anyone can see: numbers, addresses, identifiers, paths. They are `<*>` before templates are learned.
+
+A token (between white space) is masked inside: `totalCalories=130159` is `totalCalories=<*>`, `core.9369` is `<*>`.
+A word is a variable when it has three digits or more, or is a number, a hexadecimal number, an address, a URL or a path;
+`ssh2` and `HTTP/1.1` are not. Tokens repeat, so each is masked once and remembered in a bounded cache.
+"""
+
+from __future__ import annotations
+
+import re
+
+VARIABLE = "<*>"
+_MAX_CACHE = 65_536
+_MAX_TOKEN = 512  # of a longer token the rest is not looked at
+
+_VARIABLES = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]{0,15}://[^\s\"'<>]+"  # URL
+    r"|(?<![\w.*)])(?:[A-Za-z]:)?[/\\](?=[\w.~@%+-])[^\s\"'<>,;()\[\]{}=]*"  # path
+    r"|0[xX][0-9A-Fa-f]+"
+    r"|(?<![\w.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){3,}(?![\w:])"  # IPv6, MAC
+    r"|(?<![A-Za-z0-9_])[-+]?\d+(?:[.,:/-]\d+)*(?![A-Za-z_])"  # number, IPv4, time, version
+    r"|(?<![A-Za-z0-9_])\d+(?:\.\d+)*(?:[KMGT]i?B?|[kmun]?s|[MG]Hz|%)(?![A-Za-z0-9_])"  # with a unit
+    r"|[A-Za-z0-9_](?:[\w.-]*\d){3}[\w.-]*"  # word with three digits or more
+)
+_NEIGHBOURS = re.compile(r"<\*>(?:[.:,/@_-]?<\*>)+")
+_UNDER_A_UNIT = re.compile(r"<(\d+) (sec|ms|s)\b")
+
+
+class Masking:
+    """Masks messages token by token."""
+
+    def __init__(self) -> None:
+        self._cache: dict[str, str] = {}
+
+    def tokens(self, message: str, most: int) -> tuple[str, ...]:
+        """Return the first `most` tokens of a message with their variables masked."""
+        if "<" in message:
+            message = _UNDER_A_UNIT.sub(r"<\1\2", message)
+        words = message.split(None, most)[:most]
+        cache = self._cache
+        try:
+            return tuple([cache[word] for word in words])
+        except KeyError:
+            return tuple([cache.get(word) or self._mask(word) for word in words])
+
+    def _mask(self, word: str) -> str:
+        masked = _NEIGHBOURS.sub(VARIABLE, _VARIABLES.sub(VARIABLE, word[:_MAX_TOKEN]))
+        if len(self._cache) >= _MAX_CACHE:
+            self._cache.clear()
+        self._cache[word] = masked
+        return masked
