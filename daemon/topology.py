@@ -51,7 +51,7 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             msgspec.to_builtins(configuration.storage),
             loses_batches=True,
         ),
-        ChildSpec("alerts", "alerts", "actors.alerts", {}, loses_batches=True),
+        ChildSpec("alerts", "alerts", "actors.alerting.actor", {}, loses_batches=True),
         ChildSpec("scorer", "scorer", "actors.scoring.actor", {}, loses_batches=True),
         *(_detector(name) for name in DETECTORS if configuration.detectors[name].enabled),
         ChildSpec(

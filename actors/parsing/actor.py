@@ -1,45 +1,76 @@
-"""The parser: records in; events and their columns out, to every detector and to the scorer.
-
-Templates are written to a journal before any event names them, so that a template's id means the same for life,
-whatever is killed when.
-"""
+"""The parser: records in; events and their columns out, to every detector and to the scorer."""
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-import msgpack
 import msgspec
 import trio
 
 from actors.context import Context
+from actors.parsing.journal import MAX_BYTES, TemplateJournal, births
 from actors.parsing.parse import Parser
 from protocol.messages import Events, Frame, Records, decode_records, encode
 
-JOURNAL_VERSION = 1
+RETRY_S = 0.5
+
+log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True):
     detectors: list[str]
-    zones: dict[str, str]
-
-
-class TemplateJournal:
-    """Append-only file of template births and changes, read back at the start and then written anew."""
-
-    def __init__(self, context: Context) -> None:
-        self._path = context.state_dir / "templates.journal"
-        self._file = None
+    zones: dict[str, str]  # {source: IANA name}
 
 
 class ParserActor:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._settings = msgspec.convert(context.settings, Settings)
-        zones = {source: ZoneInfo(name) for source, name in self._settings.zones.items()}
-        self._parser = Parser(zones)
+        self._report = context.report
+        settings = msgspec.convert(context.settings, Settings)
+        self._detectors = settings.detectors
+        self._parser = Parser({source: ZoneInfo(name) for source, name in settings.zones.items()})
+        self._journal = TemplateJournal(context.state_dir / "templates.journal")
+        self._parser.drain.restore_changes(self._journal.read())
+        self._begin_journal()
+
+    def _begin_journal(self) -> None:
+        self._journal.begin(births(self._parser.drain.snapshot()))
+
+    async def _take(self, message: Records, frames: Sequence[Frame]) -> None:
+        key = message.key
+        events, columns = self._parser.parse(decode_records(frames[0]), key.tag, key.first)
+        await self._write_journal()
+        self._report.counters["parsed_events"] += len(events)
+        self._report.gauges["templates"] = len(self._parser.drain)
+        packed = columns.pack()
+        header = Events(key, columns.sources)
+        given = tuple(name for name in self._detectors if self._context.send_nowait(name, header, packed))
+        header = msgspec.structs.replace(header, detectors=given)
+        await self._context.send("scorer", header, [*packed, encode(events)])
+
+    async def _write_journal(self) -> None:
+        """Write what the templates became; hold the stream back for as long as the disk refuses."""
+        changes = self._parser.drain.take_changes()
+        while changes:
+            try:
+                self._journal.append(changes)
+                if self._journal.size_bytes > MAX_BYTES:
+                    self._begin_journal()
+                if self._report.state != "ok":
+                    self._report.ok()
+                return
+            except OSError as error:
+                self._report.degraded(f"cannot write the journal of templates: {error.strerror}")
+                await trio.sleep(RETRY_S)
+
+    async def run(self) -> None:
+        self._report.ok()
+        async for message, frames in self._context.messages():
+            if isinstance(message, Records):
+                await self._take(message, frames)
+        self._journal.close()
 
 
 async def run(context: Context) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from actors.context import Context
-from actors.receivers.framing import Framer
+from actors.receivers.framing import Framing
 from actors.receivers.intake import Intake, IntakeSettings
 from protocol.records import Record
 
@@ -67,7 +67,7 @@ class SyslogReceiver:
             self._report.gauges["connections"] = self._slots.borrowed_tokens
 
     async def _read_connection(self, stream: trio.SocketStream, peer: str) -> None:
-        framer = Framer(MAX_MESSAGE_BYTES)
+        framer = Framing(MAX_MESSAGE_BYTES)
         try:
             while True:
                 await self._intake.wait_credit()

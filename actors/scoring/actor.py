@@ -9,7 +9,7 @@ import trio
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.learnt import Learnt
-from actors.scoring.alerts import draft_event_alert, draft_finding_alert
+from actors.scoring.alerts import alert_of_event, alert_of_finding
 from actors.scoring.blend import Blended, Blender
 from actors.scoring.join import Join, Joined
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
@@ -58,7 +58,7 @@ class Scorer:
         breaches = blended.breach.nonzero()[0].tolist()
         self._report.counters["breaches"] += len(breaches)
         events = decode_events(packed_events)
-        return [draft_event_alert(events[i], blended, i) for i in breaches]
+        return [alert_of_event(events[i], blended, i) for i in breaches]
 
     async def _take_joined(self) -> None:
         """Judge what is complete or overdue; one task at a time, so that batches leave in order."""
@@ -75,7 +75,7 @@ class Scorer:
             elif isinstance(message, Events):
                 self._join.add_batch(message, frames, trio.current_time())
             elif isinstance(message, Findings):
-                alerts = tuple(draft_finding_alert(finding) for finding in message.findings)
+                alerts = tuple(alert_of_finding(finding) for finding in message.findings)
                 await self._context.send("alerts", Judged(None, alerts))
             await self._take_joined()
 

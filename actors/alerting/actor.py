@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import trio
 
-from actors.alerting.deduplicator import Deduplicator
+from actors.scoring.alerts import Deduplicator
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from protocol.messages import Frame, Judged
@@ -29,7 +29,7 @@ class AlertsActor:
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
         counters = self._context.report.counters
-        fired = tuple(alert for draft in message.alerts if (alert := self._deduplicator.take(draft)) is not None)
+        fired = tuple(draft for draft in message.alerts if self._deduplicator.admit(draft))
         counters["fired_alerts"] += len(fired)
         counters["folded_alerts"] += len(message.alerts) - len(fired)
         if message.key is not None or fired:

@@ -1,0 +1,81 @@
+"""Templates on disk: an append-only journal of births and changes, so that a template's id means the same for life.
+
+A change is written before any event that names the template leaves the parser; so whatever is killed when, no id is given
+twice. At the start the journal is read and written anew without its history. A torn entry at the end is cut off: no
+event can name what it held.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from actors.files import write_whole
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 32 << 20  # then it is time to write it anew
+
+
+class TemplateJournal:
+    """One entry is a list of changes, as `Drain.take_changes` returns them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        self.size_bytes = 0
+
+    def read(self) -> list[Any]:
+        """Return every change that was written, oldest first."""
+        try:
+            raw = self._path.read_bytes()
+        except FileNotFoundError:
+            return []
+        unpacker = msgpack.Unpacker(max_buffer_size=max(len(raw), 1), strict_map_key=False)
+        unpacker.feed(raw)
+        changes: list[Any] = []
+        good = 0
+        try:
+            for entry in unpacker:
+                changes += entry
+                good = unpacker.tell()
+        except Exception as error:  # msgpack raises its own, ValueError and TypeError on damaged bytes
+            log.error("the journal %s is damaged at byte %d: %s", self._path, good, error)
+        if good < len(raw):
+            log.warning("the journal %s ends in %d bytes of a torn entry", self._path, len(raw) - good)
+        return changes
+
+    def begin(self, changes: Sequence[Any]) -> None:
+        """Write the journal anew with these changes, and append from here on."""
+        self.close()
+        packed = msgpack.packb(changes)
+        write_whole(self._path, packed)
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        self.size_bytes = len(packed)
+
+    def append(self, changes: Sequence[Any]) -> None:
+        """Write changes; raises OSError as the disk does, and then the journal is as it was before."""
+        packed = msgpack.packb(changes)
+        if os.pwrite(self._fd, packed, self.size_bytes) < len(packed):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        self.size_bytes += len(packed)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def births(snapshot: dict[str, Any]) -> list[Any]:
+    """Return the changes that make a Drain what its snapshot says, with the highest id that was ever given."""
+    changes = [(number, tokens, path) for number, tokens, path in snapshot["templates"]]
+    last = snapshot["next_id"] - 1
+    if last > 0 and all(number != last for number, _, _ in changes):
+        changes.append((last, None, []))
+    return changes

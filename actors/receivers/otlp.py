@@ -1,0 +1,253 @@
+"""The OTLP logs receiver: gRPC or HTTP, one plain ASGI application, served by the hardened hypercorn.
+
+gRPC is spoken by hand over HTTP/2: a 5-byte prefix (compressed flag, length) before the message, the status in trailers
+(gRPC over HTTP2, PROTOCOL-HTTP2.md). A request is answered when its records are committed. A full window, or a commit
+that does not come in time, is answered as the specification says for retry: UNAVAILABLE with RetryInfo, HTTP 503 with
+Retry-After. The request's records are then either not accepted at all, or accepted and merely not yet committed; the
+first is the rule, because credit is asked for before they are spooled. A request that can never be accepted is answered
+INVALID_ARGUMENT, HTTP 400.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import trio
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status as RpcStatus
+
+from actors.context import Context
+from actors.http.server import ServerStatistics, make_config, serve
+from actors.receivers.intake import Intake, IntakeSettings
+from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate
+from actors.receivers.spool import SpoolFull
+from protocol.records import OtlpRecord, Record
+
+GRPC_PATH = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+HTTP_PATH = "/v1/logs"
+MAX_BODY_BYTES = 16 << 20
+MAX_CONNECTIONS = 1_024
+RETRY_S = 1
+COMMIT_S = 8.0  # exporters give up after 10 s
+CREDIT_S = 2.0  # how long a request may wait for the window
+
+# gRPC status codes (google.rpc.Code)
+OK, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 0, 3, 8, 12, 14
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = dict[bytes, bytes]
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Unavailable(Exception):
+    """The request may be tried again later."""
+
+
+class Settings(IntakeSettings, frozen=True):
+    source: str = "otlp"
+
+
+class OtlpReceiver:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._settings = msgspec.convert(context.settings, Settings)
+        self._intake = Intake(context, self._settings)
+        self._report = context.report
+        self._statistics = ServerStatistics(MAX_CONNECTIONS)
+
+    # -- the ASGI application
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            headers: Headers = dict(scope["headers"])
+            peer = (scope.get("client") or ("",))[0]
+            body = await _read_body(receive)
+            if headers.get(b"content-type", b"").startswith(b"application/grpc"):
+                await self._answer_grpc(scope, headers, body, peer, send)
+            else:
+                await self._answer_http(scope, headers, body, peer, send)
+
+    async def _answer_grpc(
+        self, scope: dict[str, Any], headers: Headers, body: bytes | None, peer: str, send: Send
+    ) -> None:
+        if scope["path"] != GRPC_PATH:
+            await _send_grpc(send, UNIMPLEMENTED, f"only {GRPC_PATH} is served")
+            return
+        try:
+            message = _grpc_message(body, headers.get(b"grpc-encoding", b"").decode("latin-1"))
+            await self._accept(decode_protobuf(message), peer)
+        except OtlpError as error:
+            self._report.counters["rejected_requests"] += 1
+            await _send_grpc(send, INVALID_ARGUMENT, str(error))
+        except Unavailable as error:
+            self._report.counters["deferred_requests"] += 1
+            await _send_grpc(send, UNAVAILABLE, str(error), retry=True)
+        else:
+            await _send_grpc(send, OK, "")
+
+    async def _answer_http(
+        self, scope: dict[str, Any], headers: Headers, body: bytes | None, peer: str, send: Send
+    ) -> None:
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().decode("latin-1").lower()
+        if scope["path"] != HTTP_PATH or scope["method"] != "POST":
+            status = 404 if scope["path"] != HTTP_PATH else 405
+            await _send_http(send, status, kind, f"POST {HTTP_PATH} is what is served here")
+            return
+        try:
+            if body is None:
+                raise OtlpError(f"the body has more than {MAX_BODY_BYTES} bytes")
+            if kind not in ("application/x-protobuf", "application/json"):
+                await _send_http(send, 415, kind, "use application/x-protobuf or application/json")
+                return
+            plain = inflate(body, headers.get(b"content-encoding", b"").decode("latin-1").lower())
+            await self._accept(decode_json(plain) if kind == "application/json" else decode_protobuf(plain), peer)
+        except OtlpError as error:
+            self._report.counters["rejected_requests"] += 1
+            await _send_http(send, 400, kind, str(error))
+        except Unavailable as error:
+            self._report.counters["deferred_requests"] += 1
+            await _send_http(send, 503, kind, str(error))
+        else:
+            await _send_http(send, 200, kind, "")
+
+    async def _accept(self, decoded: list[OtlpRecord], peer: str) -> None:
+        """Return when the records are committed. Raises Unavailable; then it is for the client to send them again."""
+        if not decoded:
+            return
+        with trio.move_on_after(CREDIT_S):
+            await self._intake.wait_room(len(decoded))
+        if not self._intake.has_credit(len(decoded)):
+            raise Unavailable("the window is full; try again")
+        now_ns, source = time.time_ns(), self._settings.source
+        records = [Record(now_ns, source, "otlp", peer, _encode(one)) for one in decoded]
+        try:
+            last = self._intake.put_batch_nowait(records)
+        except (SpoolFull, OSError) as error:
+            raise Unavailable(f"the spool cannot take it: {error}") from error
+        with trio.move_on_after(COMMIT_S):
+            await self._intake.wait_acknowledged(last)
+            return
+        # It stands in the spool and will be committed: to have it sent again would double it.
+        self._report.counters["late_commits"] += 1
+
+    # -- life
+
+    async def run(self) -> None:
+        drained = trio.Event()
+        config = make_config(alpn_protocols=["h2", "http/1.1"], h2_max_concurrent_streams=256)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._intake.run)
+            nursery.start_soon(self._count)
+            self._report.ok()
+            await serve(
+                self,
+                self._context.sockets["otlp"],
+                config=config,
+                statistics=self._statistics,
+                wait_stop=self._context.wait_drain,
+                before_close=self._intake.drain,
+            )
+            drained.set()
+            nursery.cancel_scope.cancel()
+
+    async def _count(self) -> None:
+        while True:
+            await trio.sleep(1.0)
+            self._report.gauges["connections"] = self._statistics.open
+            self._report.counters["refused_connections"] = self._statistics.refused
+            self._report.counters["failed_connections"] = self._statistics.failed
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        event = (await receive())["type"]
+        await send({"type": f"{event}.complete"})
+        if event == "lifespan.shutdown":
+            return
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the whole body, or None if it is too large (then too it is read to its end, so that the answer arrives)."""
+    parts, size = [], 0
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return b"".join(parts)
+        part = event.get("body", b"")
+        size += len(part)
+        if size <= MAX_BODY_BYTES:
+            parts.append(part)
+        if not event.get("more_body", False):
+            return b"".join(parts) if size <= MAX_BODY_BYTES else None
+
+
+def _grpc_message(body: bytes | None, encoding: str) -> bytes:
+    """Return the one message of a unary call. Raises OtlpError."""
+    if body is None:
+        raise OtlpError(f"the message has more than {MAX_BODY_BYTES} bytes")
+    if len(body) < 5 or int.from_bytes(body[1:5]) != len(body) - 5:
+        raise OtlpError("not one length-prefixed gRPC message")
+    return inflate(body[5:], encoding or "gzip") if body[0] & 1 else body[5:]
+
+
+async def _send_grpc(send: Send, code: int, text: str, *, retry: bool = False) -> None:
+    trailers = [(b"grpc-status", str(code).encode()), (b"grpc-message", _percent(text))]
+    if retry:
+        trailers.append((b"grpc-status-details-bin", _base64(_retry_status(code, text))))
+    headers = [(b"content-type", b"application/grpc")]
+    if code != OK:
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, *trailers]})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+    await send({"type": "http.response.body", "body": b"\0\0\0\0\0", "more_body": False})
+    await send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
+
+
+def _retry_status(code: int, text: str) -> bytes:
+    detail = AnyMessage()
+    detail.Pack(RetryInfo(retry_delay=Duration(seconds=RETRY_S)))
+    status: bytes = RpcStatus(code=code, message=text, details=[detail]).SerializeToString()
+    return status
+
+
+def _percent(text: str) -> bytes:
+    """Return a grpc-message: printable ASCII but %, the rest percent-encoded."""
+    return b"".join(
+        bytes([byte]) if 32 <= byte <= 126 and byte != 37 else b"%%%02X" % byte for byte in text.encode()[:512]
+    )
+
+
+def _base64(raw: bytes) -> bytes:
+    import base64
+
+    return base64.b64encode(raw).rstrip(b"=")
+
+
+async def _send_http(send: Send, status: int, kind: str, text: str) -> None:
+    as_json = kind != "application/x-protobuf"
+    headers = [(b"content-type", b"application/json" if as_json else b"application/x-protobuf")]
+    if status == 503:
+        headers.append((b"retry-after", str(RETRY_S).encode()))
+    if status == 200:
+        body = b"{}" if as_json else b""
+    elif as_json:
+        body = msgspec.json.encode({"code": UNAVAILABLE if status == 503 else INVALID_ARGUMENT, "message": text})
+    else:
+        body = RpcStatus(code=UNAVAILABLE if status == 503 else INVALID_ARGUMENT, message=text).SerializeToString()
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def run(context: Context) -> None:
+    await OtlpReceiver(context).run()

@@ -1,0 +1,223 @@
+"""OTLP logs requests, protobuf and JSON, to records. Pure.
+
+Source: opentelemetry-proto 1.x, collector/logs/v1 and logs/v1; for JSON the proto3 mapping with the OTLP deviations:
+trace and span ids are hexadecimal, enumerations are numbers, keys are lowerCamelCase, unknown keys are ignored.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from protocol.records import OtlpRecord
+
+MAX_INFLATED_BYTES = 32 << 20
+MAX_DEPTH = 32
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class OtlpError(ValueError):
+    """A request that can never be accepted; the message says why."""
+
+
+def inflate(body: bytes, encoding: str) -> bytes:
+    """Return the body without its content coding. Raises OtlpError if it is damaged, too large or in an unknown one."""
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise OtlpError(f"content encoding {encoding[:20]!r} is not known; use gzip or none")
+    inflater = zlib.decompressobj(_GZIP if "gzip" in encoding else zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(body, MAX_INFLATED_BYTES)
+    except zlib.error as error:
+        raise OtlpError(f"damaged {encoding}: {error}") from error
+    if inflater.unconsumed_tail or not inflater.eof:
+        raise OtlpError(f"damaged {encoding}, or more than {MAX_INFLATED_BYTES} bytes inflated")
+    return inflated
+
+
+def decode_protobuf(body: bytes) -> list[OtlpRecord]:
+    """Return the records of a protobuf request. Raises OtlpError."""
+    request = ExportLogsServiceRequest()
+    try:
+        request.ParseFromString(body)
+    except DecodeError as error:
+        raise OtlpError(f"not an ExportLogsServiceRequest: {error}") from error
+    return list(_records(request))
+
+
+def _records(request: Any) -> Iterator[OtlpRecord]:
+    for resource_logs in request.resource_logs:
+        resource = _plain_pairs(resource_logs.resource.attributes)
+        for scope_logs in resource_logs.scope_logs:
+            scope = _scope(scope_logs.scope.name, scope_logs.scope.version, _plain_pairs(scope_logs.scope.attributes))
+            for record in scope_logs.log_records:
+                yield _record(record, resource, scope)
+
+
+def _record(record: LogRecord, resource: dict[str, Any], scope: dict[str, Any]) -> OtlpRecord:
+    return OtlpRecord(
+        _plain(record.body),
+        record.time_unix_nano,
+        record.observed_time_unix_nano,
+        min(max(record.severity_number, 0), 24),
+        record.severity_text,
+        _plain_pairs(record.attributes),
+        resource,
+        scope,
+        record.trace_id.hex(),
+        record.span_id.hex(),
+        record.event_name,
+    )
+
+
+def _scope(name: str, version: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    scope: dict[str, Any] = {"name": name, "version": version} if name or version else {}
+    return scope | ({"attributes": attributes} if attributes else {})
+
+
+def _plain_pairs(pairs: Iterable[KeyValue]) -> dict[str, Any]:
+    return {pair.key: _plain(pair.value) for pair in pairs}
+
+
+def _plain(value: AnyValue, depth: int = 0) -> Any:
+    kind = value.WhichOneof("value")
+    if kind is None or depth > MAX_DEPTH:
+        return None
+    if kind == "array_value":
+        return [_plain(each, depth + 1) for each in value.array_value.values]
+    if kind == "kvlist_value":
+        return {pair.key: _plain(pair.value, depth + 1) for pair in value.kvlist_value.values}
+    return getattr(value, kind)
+
+
+# -- JSON
+
+
+class _Json:
+    """Reads the JSON form; every complaint says where in the document it stands."""
+
+    def __init__(self, document: Any) -> None:
+        self._document = document
+
+    def records(self) -> Iterator[OtlpRecord]:
+        for resource_logs in self._list(self._table(self._document, "request"), "resourceLogs"):
+            resource = self._pairs(self._table(resource_logs.get("resource"), "resource"), "attributes")
+            for scope_logs in self._list(resource_logs, "scopeLogs"):
+                given = self._table(scope_logs.get("scope"), "scope")
+                name, version = self._text(given, "name"), self._text(given, "version")
+                scope = _scope(name, version, self._pairs(given, "attributes"))
+                for record in self._list(scope_logs, "logRecords"):
+                    yield self._record(record, resource, scope)
+
+    def _record(self, record: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any]) -> OtlpRecord:
+        return OtlpRecord(
+            self._value(record.get("body")),
+            self._integer(record, "timeUnixNano"),
+            self._integer(record, "observedTimeUnixNano"),
+            min(max(self._integer(record, "severityNumber"), 0), 24),
+            self._text(record, "severityText"),
+            self._pairs(record, "attributes"),
+            resource,
+            scope,
+            self._hexadecimal(record, "traceId"),
+            self._hexadecimal(record, "spanId"),
+            self._text(record, "eventName"),
+        )
+
+    def _table(self, value: Any, name: str) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise OtlpError(f"{name} is not an object")
+        return value
+
+    def _list(self, table: dict[str, Any], key: str) -> list[dict[str, Any]]:
+        value = table.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise OtlpError(f"{key} is not an array")
+        return [self._table(each, key) for each in value]
+
+    def _text(self, table: dict[str, Any], key: str) -> str:
+        value = table.get(key)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise OtlpError(f"{key} is not a string")
+        return value
+
+    def _integer(self, table: dict[str, Any], key: str) -> int:
+        """Return a 64-bit integer, which JSON may carry as a string."""
+        value = table.get(key)
+        if value is None:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise OtlpError(f"{key} is not an integer")
+        try:
+            number = int(value)
+        except ValueError as error:
+            raise OtlpError(f"{key} is not an integer") from error
+        if not 0 <= number < 1 << 64:
+            raise OtlpError(f"{key} is out of range")
+        return number
+
+    def _hexadecimal(self, table: dict[str, Any], key: str) -> str:
+        text = self._text(table, key)
+        try:
+            return bytes.fromhex(text).hex()
+        except ValueError as error:
+            raise OtlpError(f"{key} is not hexadecimal") from error
+
+    def _pairs(self, table: dict[str, Any], key: str, depth: int = 0) -> dict[str, Any]:
+        return {self._text(pair, "key"): self._value(pair.get("value"), depth) for pair in self._list(table, key)}
+
+    def _value(self, value: Any, depth: int = 0) -> Any:
+        table = self._table(value, "AnyValue")
+        if depth > MAX_DEPTH:
+            return None
+        for kind, content in table.items():
+            match kind:
+                case "stringValue" | "boolValue" | "doubleValue":
+                    return content if isinstance(content, str | bool | int | float) else None
+                case "intValue":
+                    return self._signed(content)
+                case "bytesValue":
+                    return self._base64(content)
+                case "arrayValue":
+                    inner = self._list(self._table(content, kind), "values")
+                    return [self._value(each, depth + 1) for each in inner]
+                case "kvlistValue":
+                    return self._pairs(self._table(content, kind), "values", depth + 1)
+        return None
+
+    @staticmethod
+    def _signed(content: Any) -> int:
+        try:
+            return int(content)
+        except (TypeError, ValueError) as error:
+            raise OtlpError("intValue is not an integer") from error
+
+    @staticmethod
+    def _base64(content: Any) -> bytes:
+        try:
+            return msgspec.convert(content, bytes)
+        except msgspec.ValidationError as error:
+            raise OtlpError("bytesValue is not base64") from error
+
+
+def decode_json(body: bytes) -> list[OtlpRecord]:
+    """Return the records of a JSON request. Raises OtlpError."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise OtlpError(f"not JSON: {error}") from error
+    return list(_Json(document).records())
