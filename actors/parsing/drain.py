@@ -23,6 +23,8 @@ from actors.parsing.masking import VARIABLE, Masking
 
 _MAX_TOKENS = 96
 _MAX_CACHE = 16_384
+_LEARNED_WEIGHT = 0.25  # of a position that is a variable on one side only, against 1 for two words that differ
+_MAX_VARIANTS = 10  # templates that differ in a keyword only; with more of them it is a variable
 
 
 class Template:
@@ -60,7 +62,7 @@ class Drain:
     """Learns templates from messages. Same messages, same templates: there is no chance in it."""
 
     def __init__(
-        self, max_templates: int = 20_000, threshold: float = 0.5, depth: int = 3, max_children: int = 100
+        self, max_templates: int = 20_000, threshold: float = 0.65, depth: int = 2, max_children: int = 100
     ) -> None:
         if max_templates < 1:
             raise ValueError(f"max_templates must be at least 1, not {max_templates}")
@@ -99,7 +101,7 @@ class Drain:
         template = self._most_similar(leaf, tokens) if leaf else None
         if template is None:
             return self._give_birth(tokens)
-        merged = [old if old == new else VARIABLE for old, new in zip(template.tokens, tokens, strict=True)]
+        merged = [_merge(old, new) for old, new in zip(template.tokens, tokens, strict=True)]
         if tuple(merged) != template.tokens:
             template.set_tokens(merged)
             template.leaf.version += 1
@@ -115,19 +117,18 @@ class Drain:
         return None if node is None else node.get("") if isinstance(node, dict) else node
 
     def _most_similar(self, leaf: Leaf, tokens: tuple[str, ...]) -> Template | None:
-        best, most = None, -1.0
+        """Return the template that agrees best; the older of two that agree as well."""
+        best, most, variants = None, self._threshold, 0
+        apart, most_apart = None, self._threshold
         for template in leaf.templates:
-            equal = 0
-            for old, new in zip(template.tokens, tokens, strict=True):
-                if old == new and old != VARIABLE:
-                    equal += 1
-            if equal > most:
-                best, most = template, equal
-        if best is None:
-            return None
-        # A message of variables only has no constant to disagree about.
-        constants = sum(token != VARIABLE for token in tokens)
-        return best if constants == 0 or most / len(tokens) >= self._threshold else None
+            similarity, keyword_differs = _compare(template.tokens, tokens)
+            if keyword_differs:
+                variants += similarity >= self._threshold
+                if similarity > most_apart or apart is None:
+                    apart, most_apart = template, similarity
+            elif similarity > most or (best is None and similarity >= most):
+                best, most = template, similarity
+        return apart if best is None and variants >= _MAX_VARIANTS else best
 
     def _give_birth(self, tokens: tuple[str, ...]) -> Template:
         if len(self._templates) >= self._max_templates:
@@ -219,6 +220,41 @@ class Drain:
         self._root, self._templates, self._next_id = {}, {}, 1
         self.restore_changes((number, tokens, path) for number, tokens, path in state["templates"])
         self._next_id = max(self._next_id, state["next_id"])
+
+
+def _compare(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[float, bool]:
+    """Return how similar a template and a message are, and whether they differ in a keyword."""
+    equal, different, keyword_differs = 0.0, 0.0, False
+    for one, two in zip(old, new, strict=True):
+        if one == two:
+            if one != VARIABLE:
+                equal += 1.0
+        elif one == VARIABLE:
+            different += _LEARNED_WEIGHT
+        elif two != VARIABLE:
+            key, equals, _ = one.partition("=")
+            if equals and "=" in two:
+                if key != two.partition("=")[0]:
+                    return 0.0, False
+                equal += 0.5
+                continue
+            different += 1.0
+            keyword_differs = keyword_differs or (_is_keyword(one) and _is_keyword(two))
+        else:
+            different += _LEARNED_WEIGHT
+    return (equal / (equal + different) if different else 1.0), keyword_differs
+
+
+def _merge(old: str, new: str) -> str:
+    if old == new:
+        return old
+    key, equals, _ = old.partition("=")
+    return f"{key}={VARIABLE}" if equals and new.startswith(f"{key}=") else VARIABLE
+
+
+def _is_keyword(token: str) -> bool:
+    """Say whether a token is written as states, methods and constants are: `RUNNING`, `SCREEN_ON`, `GET`."""
+    return len(token) > 1 and token.isupper() and VARIABLE not in token and not any(map(str.isdigit, token))
 
 
 def _step(token: str) -> str:

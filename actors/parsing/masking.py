@@ -22,6 +22,7 @@ _VARIABLES = re.compile(
     r"|(?<![A-Za-z0-9_])\d+(?:\.\d+)*(?:[KMGT]i?B?|[kmun]?s|[MG]Hz|%)(?![A-Za-z0-9_])"  # with a unit
     r"|[A-Za-z0-9_](?:[\w.-]*\d){3}[\w.-]*"  # word with three digits or more
 )
+_CALENDAR = frozenset("Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 _NEIGHBOURS = re.compile(r"<\*>(?:[.:,/@_-]?<\*>)+")
 _UNDER_A_UNIT = re.compile(r"<(\d+) (sec|ms|s)\b")
 
@@ -44,7 +45,7 @@ class Masking:
             return tuple([cache.get(word) or self._mask(word) for word in words])
 
     def _mask(self, word: str) -> str:
-        masked = _NEIGHBOURS.sub(VARIABLE, _VARIABLES.sub(VARIABLE, word[:_MAX_TOKEN]))
+        masked = VARIABLE if word in _CALENDAR else _NEIGHBOURS.sub(VARIABLE, _VARIABLES.sub(VARIABLE, word[:_MAX_TOKEN]))
         if len(self._cache) >= _MAX_CACHE:
             self._cache.clear()
         self._cache[word] = masked

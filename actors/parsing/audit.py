@@ -1,0 +1,73 @@
+"""Records of the Linux audit system, as auditd writes them and as the kernel prints them.
+
+`type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e comm="sh" exe=2F62696E ...`: the pairs become fields, values
+that auditd writes in hexadecimal because they are not trusted are read, the pairs inside `msg='...'` join the others.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from actors.parsing.reading import Reading
+from protocol.clock import NS_PER_S
+
+_RECORD = re.compile(
+    r"(?:node=(?P<node>\S+) )?(?:type=(?P<type>[\w\[\]]+) )?(?:msg=)?audit\((?P<second>\d{1,12})\.(?P<fraction>\d{1,9}):(?P<serial>\d+)\): ?"
+)
+_LEADING_TYPE = re.compile(r"(?P<type>[A-Z_]+) (?=(?:msg=)?audit\()")
+_PAIR = re.compile(r"([A-Za-z_][\w-]{0,63})=('[^']*'|\"[^\"]*\"|[^\s\x1d]*)")
+_HEX = re.compile(r"(?:[0-9A-F]{2})+$")
+# Fields that auditd encodes when they hold a space, a quote or a byte beyond ASCII (audit.fields, "encoded").
+_ENCODED = frozenset("acct cmd comm cwd data dir exe file key name new ocomm old old-disk path proctitle vm watch grp".split())
+_MAX_PAIRS = 96
+
+
+def read_audit(text: str) -> Reading | None:
+    """Read one audit record; None if it is not one. The message keeps the type, not the time and serial."""
+    lead = _LEADING_TYPE.match(text)
+    found = _RECORD.match(text, lead.end() if lead else 0)
+    if found is None:
+        return None
+    kind = found["type"] or (lead["type"] if lead else "")
+    fields: dict[str, Any] = {"audit_id": int(found["serial"])}
+    if kind:
+        fields["type"] = kind
+    if found["node"]:
+        fields["host"] = found["node"]
+    rest = text[found.end() :]
+    _add_pairs(fields, rest)
+    time_ns = int(found["second"]) * NS_PER_S + int(found["fraction"].ljust(9, "0"))
+    severity = 13 if _failed(fields) else None
+    return Reading(f"type={kind} {rest}" if kind else rest, fields, severity, time_ns)
+
+
+def _add_pairs(fields: dict[str, Any], text: str) -> None:
+    for number, found in enumerate(_PAIR.finditer(text)):
+        if number == _MAX_PAIRS:
+            return
+        key, value = found.groups()
+        if value.startswith("'"):
+            _add_pairs(fields, value[1:-1])
+        elif value.startswith('"'):
+            fields.setdefault(key, value[1:-1])
+        else:
+            fields.setdefault(key, _decode_hex(value) if key in _ENCODED or _is_argument(key) else value)
+
+
+def _is_argument(key: str) -> bool:
+    return key[:1] == "a" and key[1:].isdecimal()
+
+
+def _decode_hex(value: str) -> str:
+    """Return the text of an encoded value; an argument of a system call is a short number and stays."""
+    if len(value) < 4 or _HEX.match(value) is None:
+        return value
+    raw = bytes.fromhex(value)
+    if any(byte < 32 and byte not in b"\t\n\0" for byte in raw) or 127 in raw:
+        return value
+    return raw.replace(b"\0", b" ").decode("utf-8", "backslashreplace").rstrip()
+
+
+def _failed(fields: dict[str, Any]) -> bool:
+    return fields.get("res") in ("failed", "0") or fields.get("success") == "no"

@@ -1,0 +1,97 @@
+"""Which format a text is in, and its reading: JSON, audit, access log, logfmt, a header and a message, or plain.
+
+Formats are tried from the surest sign to the weakest, and each is looked at only if its sign is there, so that a line of
+sshd costs a few comparisons. What a program wrote after a syslog header is read the same way.
+"""
+
+from __future__ import annotations
+
+from actors.parsing.access import read_access
+from actors.parsing.audit import read_audit
+from actors.parsing.headers import Peeler
+from actors.parsing.pairs import find_pairs, read_json, read_logfmt
+from actors.parsing.reading import Reading
+from actors.parsing.times import Clock
+
+_SCANNED = 8192  # characters of a message in which pairs are looked for
+
+
+class Formats:
+    """Reads the texts of one source."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._peeler = Peeler(clock)
+
+    def read_line(self, text: str, observed_ns: int) -> Reading:
+        """Read a line that may begin with any header."""
+        reading = self._read_whole(text, observed_ns)
+        if reading is None:
+            reading = self._peeler.peel(text, observed_ns)
+            self._read_inside(reading, observed_ns)
+        return reading
+
+    def read_payload(self, text: str, observed_ns: int) -> Reading:
+        """Read what follows a syslog header, or the body of an OTLP record."""
+        first = text[:1]
+        if first in ("{", "@", "t", "a", "n") or '"' in text or "=" in text:
+            reading = self._read_whole(text, observed_ns)
+            if reading is not None:
+                return reading
+        if first in ("[", "<", "(") or first.isdigit() or first.isupper():
+            reading = self._peeler.peel(text, observed_ns, host_and_tag=False)
+        else:
+            reading = Reading(text, {})
+        _add_pairs(reading)
+        return reading
+
+    def _read_whole(self, text: str, observed_ns: int) -> Reading | None:
+        """Read a text that is one record of a structured format, all of it."""
+        first = text[:1]
+        if first == "{" or text.startswith("@cee:"):
+            reading = read_json(text, self._clock, observed_ns)
+            if reading is not None:
+                return self._read_wrapped(reading, text, observed_ns)
+        if "audit(" in text[:96] and (reading := read_audit(text)):
+            return reading
+        if '] "' in text or ('] ' in text and '" ' in text):
+            reading = read_access(text, self._clock, observed_ns)
+            if reading is not None:
+                return reading
+        if "=" in text[:65] and first.isalpha():
+            return read_logfmt(text, self._clock, observed_ns)
+        return None
+
+    def _read_wrapped(self, reading: Reading, text: str, observed_ns: int) -> Reading:
+        """Read the header inside a message that a container engine has wrapped in an object."""
+        if "log" not in reading.fields or reading.message == text:
+            return reading
+        inner = self._peeler.peel(reading.message, observed_ns)
+        if inner.severity is not None or inner.time_ns is not None:
+            reading.message = inner.message
+            reading.severity = inner.severity if reading.severity is None else reading.severity
+            reading.time_ns = inner.time_ns if inner.time_ns is not None else reading.time_ns
+            for name, value in inner.fields.items():
+                reading.fields.setdefault(name, value)
+        return reading
+
+    def _read_inside(self, reading: Reading, observed_ns: int) -> None:
+        """Read the message after a header as a format of its own where it is one."""
+        inner = self._read_whole(reading.message, observed_ns)
+        if inner is None:
+            _add_pairs(reading)
+            return
+        for name, value in inner.fields.items():
+            reading.fields.setdefault(name, value)
+        reading.message, reading.pattern = inner.message, inner.pattern
+        if reading.severity is None:
+            reading.severity = inner.severity
+        if reading.time_ns is None:
+            reading.time_ns = inner.time_ns
+
+
+def _add_pairs(reading: Reading) -> None:
+    if "=" not in reading.message:
+        return
+    for key, value in find_pairs(reading.message[:_SCANNED]):
+        reading.fields.setdefault(key, value)

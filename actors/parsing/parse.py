@@ -1,0 +1,144 @@
+"""Records in, events and their columns out. Pure: what time it is comes with the record.
+
+A record is read in this order: header (syslog, or whatever stands before the message), format of the message, template
+of the message alone, entities, features. One that breaks the parser is an event all the same: its text is the message
+and `parse_error` says what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import Any
+
+from actors.parsing.drain import Drain
+from actors.parsing.entities import find_entities
+from actors.parsing.features import build_columns, content_features
+from actors.parsing.formats import Formats
+from actors.parsing.levels import DEFAULT, LEVELS
+from actors.parsing.otlp import read_otlp
+from actors.parsing.reading import Reading
+from actors.parsing.syslog import DEFAULT_PRIORITY, FACILITIES, SEVERITY_NUMBERS, SyslogMessage, decode, parse_syslog
+from actors.parsing.times import Clock
+from protocol.clock import NS_PER_MS
+from protocol.columns import Columns
+from protocol.identity import encode_ulid, event_number
+from protocol.records import Event, Record
+
+_MAX_SOURCES = 4096
+_Features = tuple[float, ...]
+
+
+class Parser:
+    """Makes events of records. Its only state that matters is the templates, in `drain`."""
+
+    def __init__(
+        self, zones: Mapping[str, tzinfo] | None = None, default: tzinfo = UTC, max_templates: int = 20_000
+    ) -> None:
+        """`zones`: the zone of a source whose times name none; `default` is for all others."""
+        self.drain = Drain(max_templates)
+        self.errors_total = 0
+        self._zones = dict(zones or {})
+        self._default = default
+        self._sources: dict[str, tuple[Clock, Formats]] = {}
+
+    def parse(self, records: Sequence[Record], tag: int, first_sequence: int) -> tuple[list[Event], Columns]:
+        """Return the events of records that stand in the spool `tag` from `first_sequence` on, and their columns."""
+        events: list[Event] = []
+        features: list[_Features] = []
+        for sequence, record in enumerate(records, start=first_sequence):
+            number = event_number(record.observed_ns // NS_PER_MS, tag, sequence)
+            event, numbers = self._parse_safely(record, encode_ulid(number))
+            events.append(event)
+            features.append(numbers)
+        return events, build_columns(events, features)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the templates as plain data."""
+        return self.drain.snapshot()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up the templates of a snapshot. Raises ValueError for a version that is not known."""
+        self.drain.restore(state)
+
+    def _parse_safely(self, record: Record, event_id: str) -> tuple[Event, _Features]:
+        try:
+            return self._parse_record(record, event_id)
+        except Exception as error:
+            self.errors_total += 1
+            reading = Reading(decode(record.body), {"parse_error": f"{type(error).__name__}: {error}"})
+            return self._finish(record, event_id, reading, DEFAULT, record.observed_ns, [])
+
+    def _parse_record(self, record: Record, event_id: str) -> tuple[Event, _Features]:
+        clock, formats = self._source(record.source)
+        if record.form == "otlp":
+            reading = read_otlp(record.body, formats, clock, record.observed_ns)
+        elif record.form == "syslog" or record.body[:1] == b"<":
+            reading = self._read_syslog(record, clock, formats)
+        else:
+            reading = formats.read_line(decode(record.body), record.observed_ns)
+        severity = DEFAULT if reading.severity is None else reading.severity
+        event_ns = record.observed_ns if reading.time_ns is None else reading.time_ns
+        entities = find_entities(reading.message, reading.fields, structured=reading.pattern is not None)
+        return self._finish(record, event_id, reading, severity, event_ns, entities)
+
+    def _finish(
+        self, record: Record, event_id: str, reading: Reading, severity: int, event_ns: int, entities: list[Any]
+    ) -> tuple[Event, _Features]:
+        message = reading.message
+        template = self.drain.learn(message if reading.pattern is None else reading.pattern)
+        if record.cut:
+            reading.fields["truncated"] = True
+        event = Event(
+            event_id, record.observed_ns, event_ns, record.source, severity, message,
+            template.id, template.text, entities, reading.fields,
+        )  # fmt: skip
+        return event, content_features(message, template.variables_ratio, len(entities), severity)
+
+    def _source(self, name: str) -> tuple[Clock, Formats]:
+        known = self._sources.get(name)
+        if known is None:
+            if len(self._sources) >= _MAX_SOURCES:
+                self._sources.clear()
+            clock = Clock(self._zones.get(name, self._default))
+            known = self._sources[name] = (clock, Formats(clock))
+        return known
+
+    def _read_syslog(self, record: Record, clock: Clock, formats: Formats) -> Reading:
+        """Read a syslog message and then its payload; what has no priority may be a line of any log."""
+        observed_ns = record.observed_ns
+        parsed = parse_syslog(record.body, clock, observed_ns)
+        if parsed.error is not None and parsed.host is None:
+            reading = Reading(parsed.message, {})
+        elif parsed.priority is None or (parsed.host or "").lower() in LEVELS:
+            text = decode(record.body)
+            reading = formats.read_line(text[text.find(">") + 1 :] if parsed.priority is not None else text, observed_ns)
+            parsed = SyslogMessage(reading.message, parsed.priority)
+        else:
+            reading = formats.read_payload(parsed.message, observed_ns)
+        stated = SEVERITY_NUMBERS[parsed.severity]
+        if parsed.priority is not None:
+            level_says = "level" in reading.fields or "severity" in reading.fields
+            reading.severity = max(stated, reading.severity or 0) if level_says else stated
+        elif reading.severity is None and record.form == "syslog":
+            reading.severity = SEVERITY_NUMBERS[DEFAULT_PRIORITY & 7]
+        if parsed.time_ns is not None:
+            reading.time_ns = parsed.time_ns
+        reading.fields = _header_fields(parsed, reading.fields)
+        return reading
+
+
+def _header_fields(parsed: SyslogMessage, inner: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the header, then those of the message that have other names."""
+    fields: dict[str, Any] = {"facility": FACILITIES[parsed.facility]}
+    if parsed.priority is not None:
+        fields["priority"] = parsed.priority
+    if parsed.version is not None:
+        fields["version"] = parsed.version
+    for name in ("host", "app", "procid", "msgid", "structured_data"):
+        value = getattr(parsed, name)
+        if value is not None:
+            fields[name] = value
+    if parsed.error is not None:
+        fields["syslog_error"] = parsed.error
+    return {**inner, **fields} if inner else fields

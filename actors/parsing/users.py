@@ -1,0 +1,80 @@
+"""Names of users in messages: after the phrases of login, session and privilege programs, and in pairs.
+
+Finds who tried, who became and who was changed. A phrase is looked for only where its cheap sign is in the message.
+Misses: names in sentences of one's own making. Every pattern is linear: no unbounded repeat before the name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_NAME = r"[\"'`<(\[]?([^\s\"'`<>()\[\],;:=|/]{1,64})"
+
+# (sign, pattern); group 1 (and 2) is a name.
+_PHRASES = tuple(
+    (sign, re.compile(pattern))
+    for sign, pattern in (
+        (" from ", r"(?:Failed|Accepted|Postponed|Partial) \S{1,64} for (?:(?:invalid|illegal) user )?(\S[^\r\n]{0,64}?) from "),
+        ("nvalid user", r"[Ii]nvalid user (\S[^\r\n]{0,64}?)(?= from | \d|$)"),
+        ("llegal user", r"[Ii]llegal user (\S{1,64})"),
+        ("exceeded for", rf"exceeded for (?:(?:invalid|illegal) user )?{_NAME}"),
+        ("ser", rf"\b(?:for|of|by|from|to|with|unknown|invalid|nonexistent|authenticating|delete|new|add|denied|local|existing) (?:[Uu]ser(?:name)?|USER)[ :]+{_NAME}"),
+        ("ser", rf"\b[Uu]ser ?[Nn]?ame(?: that has been provided)?(?: was|:|=)? *:? *{_NAME}"),
+        ("ser", rf"\b[Uu]ser:? +{_NAME}(?= (?:from|logged|login|failed|not|authenticated|accessing|doesn|does|is not|has|was|by)\b)"),
+        ("ser", rf"\b[Uu]ser {_NAME}[\"'](?=[ @,])"),
+        ("denied: ", rf"user denied: {_NAME}"),
+        (" by ", r" by ([\w.@$-]{1,64})\(uid="),
+        (" : ", r"^ *([\w.@$-]{1,64}) : (?:TTY|PWD|USER|\d+ incorrect|user NOT|command not)"),
+        ("(to ", r"\(to ([\w.@$-]{1,64})\) ([\w.@$-]{1,64}) on "),
+        ("su", r"(?:Successful|FAILED) su for ([\w.@$-]{1,64}) by ([\w.@$-]{1,64})"),
+        ("su", r"su: (?:BAD SU )?([\w.@$-]{1,64}) to ([\w.@$-]{1,64}) on "),
+        ("BAD SU", r"BAD SU ([\w.@$-]{1,64}) to ([\w.@$-]{1,64}) on "),
+        (") ", r"^\(([\w.@$-]{1,64})\) (?:CMD|LIST|BEGIN|END|RELOAD|REPLACE|MAIL|ORPHAN|AUTH|INFO)"),
+        ("name=", r"^(?:new|changed|delete) user: name=([\w.@$-]{1,64})"),
+        ("password", rf"password (?:changed|attempt|check failed) for (?:user )?{_NAME}"),
+        ("ogin", rf"\b[Ll]og(?:in|on)(?: (?:failed|failure|attempt|denied|incorrect))?(?:,| for| as| by) (?:user(?:name)? )?{_NAME}"),
+        ("LOGIN", rf"LOGIN (?:FAILED )?(?:for|FOR|ON \S+ BY|BY) {_NAME}"),
+        ("ROOT LOGIN", r"(ROOT) LOGIN"),
+        ("ccount", rf"[Aa]ccount[ :=]+[\"']{_NAME}"),
+        ("uthentication fail", rf"[Aa]uthentication fail(?:ed|ure) for (?:user )?{_NAME}"),
+        ("auth could not identify", r"password for \[([\w.@$-]{1,64})\]"),
+        ("to group", rf"add {_NAME}'? to "),
+    )
+)  # fmt: skip
+
+_PAIR = re.compile(
+    r"(?<![\w.-])(?:user|ruser|acct|username|user_name|userid|user_id|login|loginname|logname|account|suser|duser|USER|ACCT|UID|AUID|"
+    r"auth_user|remote_user|src_user|dst_user|dstuser|srcuser|TargetUserName|SubjectUserName|usr|authentication_id|sasl_username|logged_in_user)"
+    r"=[\"']?(?:<)?([^\s\"',;<>()\[\]|]{1,64})"
+)
+_PAIR_SIGNS = ("user", "USER", "acct", "ser", "login", "log", "usr", "UID", "ACCT", "account", "auth")
+
+_NOT_NAMES = frozenset(
+    """unknown none null nil unset anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
+    name id ids authentication authorization agent account input login logon session sessions level space mode group groups
+    failed password invalid interface data info information does doesn that this request process unit manager service
+    domain error connection no can cannot could should would will are be been who which user users when if of root@ logged
+    """.split()
+)
+
+
+def find_users(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the place and the spelling of every user that is named in a message."""
+    for sign, phrase in _PHRASES:
+        if sign in text:
+            for found in phrase.finditer(text):
+                for group in range(1, (phrase.groups or 0) + 1):
+                    name = found[group].strip("\"'`<>()[]{}.,:;").rstrip()
+                    if is_user_name(name):
+                        yield found.start(group), name
+    if "=" in text:
+        for found in _PAIR.finditer(text):
+            name = found[1].rstrip(".:")
+            if is_user_name(name):
+                yield found.start(1), name
+
+
+def is_user_name(name: str) -> bool:
+    """Say whether a word can be the name of a user; numbers of users are not names."""
+    return bool(name) and name.lower() not in _NOT_NAMES and not name.lstrip("-").isdecimal() and "*" not in name
