@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from actors.detectors.registry import DETECTORS
-from daemon.configuration import Configuration
+from daemon.configuration import Configuration, parse_size
 from daemon.restart import RestartPolicy
 
 Role = Literal["receiver", "parser", "detector", "scorer", "alerts", "recorder", "broadcaster", "front end"]
@@ -39,7 +39,7 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             "frontend",
             "front end",
             "actors.frontend.actor",
-            {"listen": configuration.http.listen, **msgspec.to_builtins(configuration.http)},
+            msgspec.to_builtins(configuration.http),
             sockets={"http": "http"},
             policy=SATELLITE,
         ),
@@ -48,7 +48,10 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             "recorder",
             "recorder",
             "actors.storage.recorder",
-            msgspec.to_builtins(configuration.storage),
+            {
+                "retention_days": configuration.storage.retention_days,
+                "max_bytes": parse_size(configuration.storage.max_bytes),
+            },
             loses_batches=True,
         ),
         ChildSpec("alerts", "alerts", "actors.alerting.actor", {}, loses_batches=True),

@@ -1,7 +1,7 @@
 """The half that all receivers share: batches, credit, the spool, and the hand-over to the parser.
 
 A receiver reads its input and gives records to `put` (which waits for credit), `put_nowait` (for UDP, which cannot wait)
-or `put_batch` (which also waits until they are spooled and tells their last sequence). Records are collected into a
+or `put_batch` (which spools them at once and tells their last sequence). Records are collected into a
 batch until it has `batch_records` or is `LINGER_S` old; the batch is appended to the spool; only then are its records
 accepted. The sender task follows the spool and keeps at most `window` records in flight, that is sent and not yet
 acknowledged by the recorder. What is beyond the window waits on disk, not in memory.
@@ -85,15 +85,20 @@ class Intake:
         for start in range(0, len(records), self._batch_records):
             self._collect(records[start : start + self._batch_records])
 
-    async def put_batch(self, records: Sequence[Record], cursor: dict[str, Any] | None = None) -> int:
+    async def wait_room(self, count: int) -> None:
+        """Return when `count` more records fit the window."""
+        while not self.has_credit(count):
+            await self._changed.wait()
+
+    def put_batch(self, records: Sequence[Record], cursor: dict[str, Any] | None = None) -> int:
         """Take records as batches of their own, with the cursor behind the last; return the last sequence.
 
-        Raises SpoolFull or OSError if they cannot be spooled; the caller still has them.
+        Does not wait: ask for credit first. Raises SpoolFull or OSError if they cannot all be spooled; what did not
+        get in is still the caller's.
         """
         self._flush()
         last = self.spool.next - 1
         for start in range(0, len(records), self._batch_records):
-            await self.wait_credit()
             part = records[start : start + self._batch_records]
             last = self._append(part, cursor if start + len(part) == len(records) else None)
         return last

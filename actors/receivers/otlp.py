@@ -10,6 +10,7 @@ INVALID_ARGUMENT, HTTP 400.
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -130,7 +131,7 @@ class OtlpReceiver:
         now_ns, source = time.time_ns(), self._settings.source
         records = [Record(now_ns, source, "otlp", peer, _encode(one)) for one in decoded]
         try:
-            last = self._intake.put_batch_nowait(records)
+            last = self._intake.put_batch(records)
         except (SpoolFull, OSError) as error:
             raise Unavailable(f"the spool cannot take it: {error}") from error
         with trio.move_on_after(COMMIT_S):
@@ -228,8 +229,6 @@ def _percent(text: str) -> bytes:
 
 
 def _base64(raw: bytes) -> bytes:
-    import base64
-
     return base64.b64encode(raw).rstrip(b"=")
 
 

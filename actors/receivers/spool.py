@@ -201,6 +201,11 @@ class Spool:
             if (fd := self._read_fds.pop(segment, None)) is not None:
                 os.close(fd)
 
+    def set_cursors(self, cursors: dict[str, Any]) -> None:
+        """Put these cursors in the place of all others, on disk too."""
+        self.cursors = cursors
+        self._store_position()
+
     def close(self) -> None:
         """Write down the position, so that the next opening has little to read."""
         self._store_position()

@@ -1,0 +1,129 @@
+"""One file being read to its end, over rotations; no notification, no waiting, only what to read now.
+
+Rotation by rename: the open descriptor stays with the old file, which is read to its end before the new one under the
+same path is opened from its beginning. Copytruncate: the file is the same but shorter than what was read; reading
+starts again at 0. A last line without its newline waits, and is handed on only when the file is over (renamed away,
+deleted, truncated) or the line has been there for a while (`take_rest`).
+
+A cursor is (device, inode, offset of the first byte not handed on), with the first bytes of the file as a fingerprint,
+because inode numbers are used again.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+
+READ_BYTES = 1 << 18
+MAX_LINE_BYTES = 65_536
+FINGERPRINT_BYTES = 64
+
+
+class Line(msgspec.Struct, frozen=True):
+    body: bytes
+    cut: bool
+
+
+class Tail:
+    """An open file and how far it is read. Raises OSError from opening."""
+
+    def __init__(self, path: str, cursor: dict[str, Any] | None, *, from_start: bool) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        status = os.fstat(self._fd)
+        self.device, self.inode = status.st_dev, status.st_ino
+        self.offset = 0  # of the first byte not handed on
+        self._rest = b""  # read, but its line has not ended
+        self._skipping = False  # inside a line that was cut
+        self._fingerprint = b""  # the first bytes, of those that were handed on
+        self.truncations = 0
+        if cursor is not None and self._is_ours(cursor):
+            self.offset = min(cursor["offset"], status.st_size)
+        elif not from_start:
+            self.offset = status.st_size
+        self._is_unchanged()
+
+    def _is_ours(self, cursor: dict[str, Any]) -> bool:
+        same = cursor["device"] == self.device and cursor["inode"] == self.inode
+        known: bytes = cursor["fingerprint"]
+        return same and os.pread(self._fd, len(known), 0) == known
+
+    @property
+    def key(self) -> str:
+        return f"{self.device}:{self.inode}"
+
+    def _is_unchanged(self) -> bool:
+        """Tell whether the file still begins as it did: it may have been cut and have grown again meanwhile."""
+        known = self._fingerprint
+        if os.pread(self._fd, len(known), 0) != known:
+            return False
+        if len(known) < min(FINGERPRINT_BYTES, self.offset):
+            self._fingerprint = os.pread(self._fd, min(FINGERPRINT_BYTES, self.offset), 0)
+        return True
+
+    def cursor(self) -> dict[str, Any]:
+        """Return where to go on after everything handed on so far."""
+        return {
+            "path": self.path,
+            "device": self.device,
+            "inode": self.inode,
+            "offset": self.offset,
+            "fingerprint": self._fingerprint,
+        }
+
+    def read(self) -> list[Line]:
+        """Return the next whole lines, at most `READ_BYTES` at once; none at the end of what is there."""
+        start = self.offset + len(self._rest)
+        if os.fstat(self._fd).st_size < start or not self._is_unchanged():
+            self.truncations += 1
+            lost, self._rest, self.offset, self._skipping = self._rest, b"", 0, False
+            self._fingerprint = b""
+            return [Line(lost, False)] if lost else []
+        chunk = os.pread(self._fd, READ_BYTES, start)
+        if not chunk:
+            return []
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        lines = self._lines(whole)
+        self.offset = start + len(chunk) - len(self._rest)
+        if len(self._rest) > MAX_LINE_BYTES:
+            lines += self._cut()
+        return lines
+
+    def _lines(self, whole: list[bytes]) -> list[Line]:
+        if whole and self._skipping:
+            whole, self._skipping = whole[1:], False
+        return [
+            Line(line[:MAX_LINE_BYTES], len(line) > MAX_LINE_BYTES)
+            for line in (raw.rstrip(b"\r\0") for raw in whole)
+            if line
+        ]
+
+    def _cut(self) -> list[Line]:
+        """Hand on the beginning of a line that is too long; the rest of it is skipped when it comes."""
+        body, self.offset = self._rest[:MAX_LINE_BYTES], self.offset + len(self._rest)
+        self._rest = b""
+        if self._skipping:
+            return []
+        self._skipping = True
+        return [Line(body, True)]
+
+    @property
+    def end(self) -> int:
+        """Offset behind everything read, handed on or not."""
+        return self.offset + len(self._rest)
+
+    def has_rest(self) -> bool:
+        return bool(self._rest)
+
+    def take_rest(self) -> list[Line]:
+        """Return the last line although it has no newline."""
+        rest, self._rest = self._rest, b""
+        self.offset += len(rest)
+        if self._skipping or not rest:
+            return []
+        return [Line(rest.rstrip(b"\r\0"), False)]
+
+    def close(self) -> None:
+        os.close(self._fd)
