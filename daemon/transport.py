@@ -154,6 +154,8 @@ class Post:
         return {actor: box.statistics for (actor, plane), box in self._outboxes.items() if plane == "data"}
 
     def close(self) -> None:
-        for box in (*self._outboxes.values(), *self._inboxes):
-            box.close()
+        for outbox in self._outboxes.values():
+            outbox.close()
+        for inbox in self._inboxes:
+            inbox.close()
         self._context.term()

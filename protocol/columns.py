@@ -21,15 +21,13 @@ FEATURES = (
     "severity",  # SeverityNumber / 24
 )
 
-COLUMN_FRAMES = 7  # raw frames that `Columns.pack` makes
-
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
-UCOLUMN_FRAMES = 7  # raw frames that `Columns.pack` makes
-
-Int64 = npt.NDArray[np.uint64]
+UInt64 = npt.NDArray[np.uint64]
 Float32 = npt.NDArray[np.float32]
+
+COLUMN_FRAMES = 7  # raw frames that `Columns.pack` makes
 
 
 class Columns(msgspec.Struct, frozen=True):

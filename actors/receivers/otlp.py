@@ -178,7 +178,8 @@ async def _live(receive: Receive, send: Send) -> None:
 
 async def _read_body(receive: Receive) -> bytes | None:
     """Return the whole body, or None if it is too large (then too it is read to its end, so that the answer arrives)."""
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while True:
         event = await receive()
         if event["type"] == "http.disconnect":

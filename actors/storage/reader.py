@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -119,7 +119,7 @@ class StoreReader:
             with self._open(path) as day:
                 if day is not None:
                     left = query.limit + 1 - len(rows)
-                    rows += day.execute(sql, [*values, *(value for _, value in bounds), left]).fetchall()
+                    rows += _rows(day, sql, [*values, *(value for _, value in bounds), left])
             if len(rows) > query.limit:
                 break
         page = rows[: query.limit]
@@ -129,9 +129,8 @@ class StoreReader:
         number = decode_ulid(event_id).to_bytes(16)
         for path in self._days("desc"):
             with self._open(path) as day:
-                seq = day and day.execute("select seq from events where id = ?", (number,)).get
-                if seq is not None:
-                    return int(seq)
+                if day is not None and (row := _rows(day, "select seq from events where id = ?", (number,))):
+                    return int(row[0][0])
         raise UnknownId(event_id)
 
     # -- alerts
@@ -153,24 +152,24 @@ class StoreReader:
             if main is None:
                 return [], None
             if query.after_id is not None:
-                after = main.execute("select seq from alerts where id = ?", (query.after_id,)).get
-                if after is None:
+                after = _rows(main, "select seq from alerts where id = ?", (query.after_id,))
+                if not after:
                     raise UnknownId(query.after_id)
                 conditions.append("seq > ?")
-                values.append(after)
+                values.append(after[0][0])
             where = " and ".join(conditions)
             sql = f"select seq, body from alerts where {where} order by seq {query.order} limit ?"  # noqa: S608
-            rows = main.execute(sql, [*values, query.limit + 1]).fetchall()
+            rows = _rows(main, sql, [*values, query.limit + 1])
         page = rows[: query.limit]
         return [_decode_alert(body) for _, body in page], page[-1][0] if len(rows) > query.limit else None
 
     def alert(self, alert_id: str) -> Alert:
         """Return one alert. Raises UnknownId."""
         with self._open(self._folder / "main.db") as main:
-            body = main and main.execute("select body from alerts where id = ?", (alert_id,)).get
-        if body is None:
+            row = _rows(main, "select body from alerts where id = ?", (alert_id,)) if main is not None else []
+        if not row:
             raise UnknownId(alert_id)
-        return _decode_alert(body)
+        return _decode_alert(row[0][0])
 
     # -- the rest
 
@@ -199,11 +198,16 @@ class StoreReader:
         with self._open(self._folder / "main.db") as main:
             if main is None:
                 return [], None
-            rows = main.execute(
+            rows = _rows(
+                main,
                 "select id, template, events, first_ns, last_ns from templates where id > ? order by id limit ?",
                 (cursor or 0, limit + 1),
-            ).fetchall()
+            )
         return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None
+
+
+def _rows(connection: apsw.Connection, sql: str, values: Sequence[Any]) -> list[Any]:
+    return connection.execute(sql, values).fetchall()
 
 
 def _event_at(day: apsw.Connection, seq: int) -> JudgedEvent:

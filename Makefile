@@ -1,0 +1,55 @@
+# Tocsin: `make run` and `make test` set up everything that they need below .venv and touch nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STATE ?= state
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test check bench bench-parsing bench-sequence bench-detectors lock clean help
+.DEFAULT_GOAL := help
+
+help:  ## show this
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+
+$(VENV)/.run: requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (once) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tocsin needs Python 3.11 or newer"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@echo "Setting up what the tests need (once) ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.run  ## set up, and run the daemon in the foreground (Ctrl-C ends it)
+	@exec $(BIN)/tocsin run --state-dir $(STATE) $(if $(CONFIG),--config $(CONFIG))
+
+test: $(VENV)/.dev  ## set up, and run all tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## lint and type-check
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## measure the whole daemon (ARGS="--rate 5000 --json")
+	@$(BIN)/python -m tests.benchmarks.daemon $(ARGS)
+
+bench-parsing: $(VENV)/.dev  ## grouping accuracy and cost of the parser (ARGS="--data DIR")
+	@$(BIN)/python -m tests.benchmarks.parsing $(ARGS)
+
+bench-sequence: $(VENV)/.dev  ## the order detector on labelled sequences
+	@$(BIN)/python -m tests.benchmarks.sequence $(ARGS)
+
+bench-detectors: $(VENV)/.dev  ## cost of each detector
+	@$(BIN)/python -m tests.benchmarks.detectors $(ARGS)
+
+lock: $(VENV)/.dev  ## resolve the dependencies anew
+	@$(PIP) install uv
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra build -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra build --extra dev -o requirements-dev.lock
+
+clean:  ## remove what make made (never the state)
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,177 @@
+"""The daemon as a process of its own on free ports, for system tests and benchmarks: a black box."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data"
+READY_S = 30.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free for TCP and UDP now."""
+    held, ports = [], []
+    while len(ports) < count:
+        tcp, udp = socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        held += [tcp, udp]
+        tcp.bind(("127.0.0.1", 0))
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:
+            continue
+        ports.append(tcp.getsockname()[1])
+    for each in held:
+        each.close()
+    return ports
+
+
+class DaemonProcess:
+    """`tocsin run` with a configuration of its own. A context manager: it is drained at the end, or killed."""
+
+    def __init__(self, folder: Path, *, more: str = "", files: list[str] | None = None, **environment: str) -> None:
+        self.folder = folder
+        self.http, self.syslog, self.grpc, self.otlp_http = free_ports(4)
+        self.config = folder / "tocsin.toml"
+        self.state_dir = folder / "state"
+        self.config.write_text(
+            f"""
+state_dir = "{self.state_dir}"
+[http]
+listen = "127.0.0.1:{self.http}"
+[receivers.syslog]
+udp = "127.0.0.1:{self.syslog}"
+tcp = "127.0.0.1:{self.syslog}"
+[receivers.otlp_grpc]
+listen = "127.0.0.1:{self.grpc}"
+[receivers.otlp_http]
+listen = "127.0.0.1:{self.otlp_http}"
+[receivers.file]
+paths = {json.dumps(files or [])}
+{more}
+"""
+        )
+        self._environment = os.environ | environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "daemon.log"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "daemon.cli", arguments[0], "--config", str(self.config), *arguments[1:]]
+
+    def start(self) -> DaemonProcess:
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                self.command("run"), cwd=ROOT, stdout=log, stderr=log, env=self._environment, start_new_session=True
+            )
+        self.wait_until(lambda: self.health()["state"] == "ok", READY_S)
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self, patience_s: float = 40.0) -> int:
+        """Drain it; return the exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(patience_s)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        """Drain it if it runs; kill it if it does not drain, and say so."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def __enter__(self) -> DaemonProcess:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    # -- looking at it
+
+    def get(self, path: str) -> Any:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
+
+    def health(self) -> dict[str, Any]:
+        return self.get("/api/v1/health")
+
+    def actor(self, name: str) -> dict[str, Any]:
+        return self.health()["actors"][name]
+
+    def events(self, **filters: object) -> list[dict[str, Any]]:
+        return list(self.pages("events", **filters))
+
+    def alerts(self, **filters: object) -> list[dict[str, Any]]:
+        return list(self.pages("alerts", **filters))
+
+    def pages(self, name: str, **filters: object) -> Iterator[dict[str, Any]]:
+        """Yield everything, page by page."""
+        query = urllib.parse.urlencode({"limit": 1000, **filters})
+        cursor = ""
+        while True:
+            page = self.get(f"/api/v1/{name}?{query}{cursor}")
+            yield from page[name]
+            if page["next_cursor"] is None:
+                return
+            cursor = f"&cursor={page['next_cursor']}"
+
+    @staticmethod
+    def wait_until(holds: Any, patience_s: float = 15.0) -> None:
+        """Return when `holds()` is true. A daemon that is not there yet is not an error."""
+        end_s = time.monotonic() + patience_s
+        last: object = None
+        while time.monotonic() < end_s:
+            try:
+                if holds():
+                    return
+                last = None
+            except (OSError, ValueError, KeyError) as error:
+                last = error
+            time.sleep(0.1)
+        raise AssertionError(f"did not come true within {patience_s} s (last error: {last})")
+
+    # -- sending
+
+    def send_udp(self, *messages: bytes) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            for message in messages:
+                udp.sendto(message, ("127.0.0.1", self.syslog))
+
+    def send_tcp(self, lines: bytes) -> None:
+        with socket.create_connection(("127.0.0.1", self.syslog)) as tcp:
+            tcp.sendall(lines)
+
+    def processes(self) -> dict[str, int]:
+        """Return {actor: process id}, the supervisor and the fork server among them."""
+        known = {name: account["pid"] for name, account in self.health()["actors"].items()}
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        others = [int(pid) for pid in children if int(pid) not in known.values()]
+        return known | {"supervisor": self.pid, "fork server": others[0]}

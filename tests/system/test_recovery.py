@@ -1,0 +1,162 @@
+"""Kill anything: nothing accepted is lost, nothing is stored twice, the others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.daemon_process import DaemonProcess
+from tests.stream_client import StreamClient
+
+DETECTORS = ["hst", "holt_winters", "cusum", "markov"]
+SPINE = ["syslog", "parser", "scorer", "alerts", "recorder"]
+
+
+class Traffic(threading.Thread):
+    """Steady numbered lines over one TCP connection until told to stop."""
+
+    def __init__(self, daemon: DaemonProcess, rate: int = 1_000) -> None:
+        super().__init__(daemon=True)
+        self._daemon_process, self._rate = daemon, rate
+        self._over = threading.Event()
+        self.sent = 0
+
+    def run(self) -> None:
+        import socket
+
+        with socket.create_connection(("127.0.0.1", self._daemon_process.syslog)) as tcp:
+            while not self._over.wait(0.02):
+                lines = [b"<38>Nov 23 10:00:00 web app[7]: request %d served" % (self.sent + i) for i in range(self._rate // 50)]
+                tcp.sendall(b"\n".join(lines) + b"\n")
+                self.sent += len(lines)
+
+    def finish(self) -> int:
+        self._over.set()
+        self.join()
+        return self.sent
+
+
+def numbers(messages: list[str]) -> list[int]:
+    return [int(message.split()[1]) for message in messages]
+
+
+def statuses(frames: list[dict], name: str) -> list[str]:
+    return [frame["detectors"][name] for frame in frames if frame["type"] == "status"]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_killed_detector_is_back_within_two_seconds_and_nobody_else_notices(daemon: DaemonProcess, name: str) -> None:
+    before = daemon.actor(name)
+    others = {other: account["pid"] for other, account in daemon.health()["actors"].items() if other != name}
+    traffic = Traffic(daemon)
+    with StreamClient(daemon.http) as client:
+        traffic.start()
+        time.sleep(0.5)
+        os.kill(before["pid"], signal.SIGKILL)
+        killed_s = time.monotonic()
+        arrivals, frames = [], []
+        for payload in client.read(3.5):
+            frame = json.loads(payload)
+            frames.append(frame)
+            if frame["type"] == "event":
+                arrivals.append(time.monotonic())
+        sent = traffic.finish()
+        daemon.wait_until(lambda: daemon.actor(name)["state"] == "ok", 5)
+    states = statuses(frames, name)
+    assert "starting" in states or "down" in states
+    assert states[-1] == "ok"
+    assert daemon.actor(name)["pid"] != before["pid"]
+    assert daemon.actor(name)["restarts"] == before["restarts"] + 1
+    assert {other: daemon.actor(other)["pid"] for other in others} == others
+    pauses = [later - earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False)]
+    assert max(pauses) < 1.0, "the frames paused"
+    assert arrivals[-1] - killed_s > 2.5
+    assert sent > 2_000
+
+
+def test_a_restarted_detector_is_warm_from_its_snapshot(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    own_daemon.send_tcp(b"".join(b"<38>Nov 23 10:00:00 web app: request %d served\n" % i for i in range(6_000)))
+    own_daemon.wait_until(lambda: own_daemon.actor("hst")["gauges"].get("warm") == 1, 30)
+    snapshot = own_daemon.state_dir / "snapshots" / "hst.msgpack"
+    own_daemon.wait_until(snapshot.exists, 20)
+    warm_since = time.time()
+    own_daemon.wait_until(lambda: snapshot.stat().st_mtime > warm_since, 20)
+    os.kill(own_daemon.actor("hst")["pid"], signal.SIGKILL)
+    killed_s = time.monotonic()
+    own_daemon.wait_until(lambda: own_daemon.actor("hst")["restarts"] == 1 and own_daemon.actor("hst")["state"] == "ok", 5)
+    own_daemon.wait_until(lambda: own_daemon.actor("hst")["gauges"].get("warm") == 1, 3)
+    assert time.monotonic() - killed_s < 5
+
+
+def test_killing_the_spine_loses_nothing_and_doubles_nothing(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    traffic = Traffic(own_daemon)
+    traffic.start()
+    for name in ["parser", "scorer", "alerts", "recorder", "parser", "recorder"]:
+        time.sleep(0.7)
+        os.kill(own_daemon.actor(name)["pid"], signal.SIGKILL)
+    time.sleep(0.5)
+    sent = traffic.finish()
+    own_daemon.wait_until(lambda: own_daemon.health()["queue_depth"] == 0, 30)
+    own_daemon.wait_until(lambda: len(own_daemon.events()) >= sent, 30)
+    assert numbers([event["message"] for event in own_daemon.events()]) == list(range(sent))
+
+
+def test_a_killed_receiver_loses_nothing_that_it_had_accepted(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    os.kill(own_daemon.actor("recorder")["pid"], signal.SIGSTOP)  # so that everything accepted is still in flight
+    own_daemon.send_udp(*(b"<38>Nov 23 10:00:00 web app: request %d served" % i for i in range(200)))
+    own_daemon.wait_until(lambda: own_daemon.actor("syslog")["counters"].get("accepted_records", 0) == 200, 5)
+    os.kill(own_daemon.actor("syslog")["pid"], signal.SIGKILL)
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 200, 30)
+    assert sorted(numbers([event["message"] for event in own_daemon.events()])) == list(range(200))
+
+
+def test_a_hung_detector_is_found_and_replaced_while_the_stream_goes_on(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    hung = own_daemon.actor("markov")["pid"]
+    traffic = Traffic(own_daemon)
+    with StreamClient(own_daemon.http) as client:
+        traffic.start()
+        os.kill(hung, signal.SIGSTOP)
+        arrivals = [time.monotonic() for payload in client.read(5) if payload.startswith(b'{"type":"event"')]
+        traffic.finish()
+    pauses = [later - earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False)]
+    assert max(pauses) < 1.25
+    account = own_daemon.actor("markov")
+    assert account["pid"] != hung and account["restarts"] == 1 and account["state"] == "ok"
+
+
+def test_the_whole_daemon_killed_and_started_again_loses_nothing(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    own_daemon.send_udp(b"<38>Nov 23 10:00:00 web app: request 0 served")
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 1)
+    template = own_daemon.events()[0]["template_id"]
+    actors = [account["pid"] for account in own_daemon.health()["actors"].values()]
+    os.kill(own_daemon.actor("recorder")["pid"], signal.SIGSTOP)
+    own_daemon.send_udp(*(b"<38>Nov 23 10:00:00 web app: request %d served" % i for i in range(1, 100)))
+    own_daemon.wait_until(lambda: own_daemon.actor("syslog")["counters"].get("accepted_records", 0) == 100, 5)
+    own_daemon.kill()
+    own_daemon.wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in actors), 5)
+    own_daemon.start()
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 100, 20)
+    events = own_daemon.events()
+    assert numbers([event["message"] for event in events]) == list(range(100))
+    assert {event["template_id"] for event in events} == {template}
+
+
+def test_a_stop_in_order_drains_and_exits_with_zero(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    own_daemon.send_tcp(b"".join(b"<38>Nov 23 10:00:00 web app: request %d served\n" % i for i in range(5_000)))
+    own_daemon.wait_until(lambda: own_daemon.actor("syslog")["counters"].get("accepted_records", 0) > 0)
+    assert own_daemon.stop() == 0
+    assert "5,000 events" in own_daemon.log.read_text()
+    own_daemon.start()
+    assert numbers([event["message"] for event in own_daemon.events()]) == list(range(5_000))
