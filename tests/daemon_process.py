@@ -71,11 +71,14 @@ paths = {json.dumps(files or [])}
         return [sys.executable, "-m", "daemon.cli", arguments[0], "--config", str(self.config), *arguments[1:]]
 
     def start(self) -> DaemonProcess:
+        return self.start_patiently(READY_S)
+
+    def start_patiently(self, patience_s: float) -> DaemonProcess:
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 self.command("run"), cwd=ROOT, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
-        self.wait_until(lambda: self.health()["state"] == "ok", READY_S)
+        self.wait_until(lambda: self.health()["state"] == "ok", patience_s)
         return self
 
     @property
