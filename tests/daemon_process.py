@@ -92,6 +92,10 @@ paths = {json.dumps(files or [])}
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(patience_s)
 
+    def wait(self, patience_s: float) -> int:
+        assert self._process is not None
+        return self._process.wait(patience_s)
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
