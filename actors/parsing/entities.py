@@ -23,7 +23,7 @@ MAX_ENTITIES = 32
 MAX_SCANNED = 8192
 _MAX_VALUE = 1024
 
-_IPV4 = re.compile(r"(?<![\w.-])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![\w-]|\.\d)")
+_IPV4 = re.compile(r"(?<![\w.-])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(
     r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:]|\.\d)(?:%\w{1,15})?"
 )
@@ -33,6 +33,7 @@ _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A
 _URL = re.compile(r"\b(?:https?|ftps?|sftp|ssh|ldaps?|wss?|smb|rtsp|hxxps?)://([^\s\"'<>/?#\\]{1,255})[^\s\"'<>]{0,1024}", re.IGNORECASE)
 _REQUEST = re.compile(r"\b(?:GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PROPFIND) (/[^\s\"'<>]{0,1024})")
 _DOTTED = re.compile(r"(?<![\w.@$\\/-])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,12}(?![\w$\\(@-])")
+_DOT_LETTERS = re.compile(r"\.[A-Za-z]{2}")
 _UNIX_PATH = re.compile(r"(?<![\w.:/\\<>)\]~%-])(?:/[\w.@+~%#-]{1,255}){2,32}/?")
 _WINDOWS_PATH = re.compile(r"(?<![\w\\])[A-Za-z]:\\[^\s\"'<>|*?;,]{1,512}")
 _PROCESS = re.compile(r"(?<![\w.\\/-])[\w-]{1,64}\.exe\b", re.IGNORECASE)
@@ -72,11 +73,10 @@ def find_entities(message: str, fields: dict[str, Any], structured: bool = False
     if not structured:
         found = list(_search(message[:MAX_SCANNED]))
         found.sort(key=_place)
-    entities = dict.fromkeys(_entity(kind, value) for _, kind, value in found)
-    if structured or len(entities) < MAX_ENTITIES:
-        for kind, value in _from_fields(fields, 0):
-            entities.setdefault(_entity(kind, value))
-    return list(entities)[:MAX_ENTITIES]
+    known = dict.fromkeys([each[1:] for each in found])
+    if fields and len(known) < MAX_ENTITIES:
+        known.update(dict.fromkeys(_from_fields(fields, 0)))
+    return [_entity(kind, value) for kind, value in list(known)[:MAX_ENTITIES]]
 
 
 def _place(found: _Found) -> int:
@@ -95,7 +95,7 @@ def _search(text: str) -> Iterator[_Found]:
                 yield mail.start(), "email", mail[0].lower()
     if "." in text:
         yield from _search_dotted(text, taken)
-    if text.count(":") > 1:
+    if "::" in text or text.count(":") > 6:
         yield from _search_ipv6(text)
     if "/" in text or "\\" in text:
         yield from _search_paths(text, taken)
@@ -132,7 +132,7 @@ def _search_dotted(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
             value = _ipv4(address[0])
             if value:
                 yield start, "ipv4", value
-    for name in _DOTTED.finditer(text):
+    for name in _DOTTED.finditer(text) if _DOT_LETTERS.search(text) else ():
         if _is_taken(name.start(), taken):
             continue
         value = name[0].lower()

@@ -44,6 +44,7 @@ _COMPONENT = re.compile(r"([A-Za-z_][\w.$@/<>-]{0,128}(?:\[\d+\]|\([\w-]+\))?) *
 _DOTTED = re.compile(r"((?:[A-Za-z_][\w$-]*\.)+[A-Za-z_][\w$-]*) +(?=\[)(?:\[[^\[\]]{0,160}\] +)?")
 _WIDE = re.compile(r"([A-Za-z][\w.-]{0,48})(?:  +|\t+)(?=\S)")
 _PROGRAM = re.compile(r"([A-Za-z][\w.-]{0,64})(?: \*\d+)? - +(?=\S)")
+_BSD_TAG = re.compile(r" +([\w.-]{1,255}) ([A-Za-z][^\s:\[\]]{0,127})(?:\[(\d{1,10})\])?:(?: |$)")
 _PIECE = re.compile(r" *([\w.$:#/-]{1,64}) *\|")
 
 
@@ -59,6 +60,8 @@ class Peeler:
         `host_and_tag` says whether a syslog host and tag may follow the time.
         """
         reading = Reading(text, {})
+        if host_and_tag and text[:1].isalpha() and self._read_bsd(reading, text, observed_ns):
+            return reading
         end = self._read_time(reading, text, observed_ns)
         if end < 0:
             _read_level_only(reading, text)
@@ -73,9 +76,9 @@ class Peeler:
         end = gap.end()
         end = self._read_later_times(reading, text, end, observed_ns)
         after = _read_layout(reading, text, end)
-        if after == end and host_and_tag and not bracketed and _looks_tagged(text, end):
+        if after == end and host_and_tag and not bracketed and (text[:1].isalpha() or _looks_tagged(text, end)):
             tagged = SyslogMessage(text[end:])
-            read_host_and_tag(tagged, text, end, bare=False)
+            read_host_and_tag(tagged, text, end, bare=text[:1].isalpha())
             _copy_tag(reading, tagged)
             return reading
         if after == end and bracketed and (program := _PROGRAM.match(text, end)):
@@ -83,6 +86,18 @@ class Peeler:
             after = program.end()
         reading.message = text[after:]
         return reading
+
+    def _read_bsd(self, reading: Reading, text: str, observed_ns: int) -> bool:
+        """Read `Jun 14 15:16:01 host tag[pid]: message`, the commonest layout of all."""
+        time = self._clock.read(text, 0, observed_ns)
+        tag = _BSD_TAG.match(text, time.end) if time else None
+        if time is None or tag is None:
+            return False
+        reading.time_ns = time.ns
+        host, app, procid = tag.groups()
+        reading.fields = {"host": host, "app": app} if procid is None else {"host": host, "app": app, "procid": procid}
+        reading.message = text[tag.end() :]
+        return True
 
     def _read_time(self, reading: Reading, text: str, observed_ns: int) -> int:
         """Read the first time; return where it ends, or -1 if none begins the text or follows a few columns."""

@@ -19,10 +19,6 @@ _PHRASES = tuple(
         ("nvalid user", r"[Ii]nvalid user (\S[^\r\n]{0,64}?)(?= from | \d|$)"),
         ("llegal user", r"[Ii]llegal user (\S{1,64})"),
         ("exceeded for", rf"exceeded for (?:(?:invalid|illegal) user )?{_NAME}"),
-        ("ser", rf"\b(?:for|of|by|from|to|with|unknown|invalid|nonexistent|authenticating|delete|new|add|denied|local|existing) (?:[Uu]ser(?:name)?|USER)[ :]+{_NAME}"),
-        ("ser", rf"\b[Uu]ser ?[Nn]?ame(?: that has been provided)?(?: was|:|=)? *:? *{_NAME}"),
-        ("ser", rf"\b[Uu]ser:? +{_NAME}(?= (?:from|logged|login|failed|not|authenticated|accessing|doesn|does|is not|has|was|by)\b)"),
-        ("ser", rf"\b[Uu]ser {_NAME}[\"'](?=[ @,])"),
         ("denied: ", rf"user denied: {_NAME}"),
         (" by ", r" by ([\w.@$-]{1,64})\(uid="),
         (" : ", r"^ *([\w.@$-]{1,64}) : (?:TTY|PWD|USER|\d+ incorrect|user NOT|command not)"),
@@ -42,6 +38,13 @@ _PHRASES = tuple(
         ("to group", rf"add {_NAME}'? to "),
     )
 )  # fmt: skip
+
+# What may stand around the word "user", so that a name follows it: `for user x`, `username: x`, `user x logged`, `user 'x'`.
+_AFTER_USER = re.compile(
+    rf"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided)?(?: was|[:=])? *:? *)|(?P<plain>[ :]+)){_NAME}"
+    rf"(?P<sure>[\"'](?=[ @,.)]|$)| (?:from|logged|login|failed|not|authenticated|accessing|doesn|does|is not|has|was|by)\b)?"
+)
+_LEADS = frozenset("for of by from to with unknown invalid nonexistent authenticating delete new add denied local existing".split())
 
 _PAIR = re.compile(
     r"(?<![\w.-])(?:user|ruser|acct|username|user_name|userid|user_id|login|loginname|logname|account|suser|duser|USER|ACCT|UID|AUID|"
@@ -68,11 +71,28 @@ def find_users(text: str) -> Iterator[tuple[int, str]]:
                     name = found[group].strip("\"'`<>()[]{}.,:;").rstrip()
                     if is_user_name(name):
                         yield found.start(group), name
+    if "ser" in text or "USER" in text:
+        yield from _after_user(text)
     if "=" in text:
         for found in _PAIR.finditer(text):
             name = found[1].rstrip(".:")
             if is_user_name(name):
                 yield found.start(1), name
+
+
+def _after_user(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the names after the word `user`, where what stands around it says that a name follows."""
+    place = text.find("ser")
+    while place > 0:
+        found = _AFTER_USER.match(text, place) if text[place - 1] in "uU" else None
+        if found:
+            lead = text[max(0, place - 24) : place - 1].split()
+            alone = place == 1 or not text[place - 2].isalnum()
+            sure = found["as_name"] or found["sure"] or (found["plain"] and lead and lead[-1].lower() in _LEADS)
+            name = found[3].rstrip(".")
+            if alone and sure and is_user_name(name):
+                yield found.start(3), name
+        place = text.find("ser", place + 3)
 
 
 def is_user_name(name: str) -> bool:
