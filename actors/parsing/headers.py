@@ -1,4 +1,4 @@
-"""Headers of log files, peeled off whatever their order: time, host, level, process, thread, component, then the message.
+"""Headers of log files, peeled off whatever their order: time, host, level, process, thread, component, message.
 
 No layout of a product is named here. Loggers agree on little, but on this: a time comes first or after a few columns; a
 level is an upper-case or bracketed word near it; a thread stands in brackets; a component is a dotted name or a word
@@ -22,6 +22,7 @@ _ANY = f"(?i:{_WORD})"
 _LABEL = re.compile(r"(?:-|[A-Z][A-Z0-9_]{2,24}) (?=\d{10} )")
 _COLUMN = re.compile(r"(?=\S*[\d._-])[\w.:@/-]{1,96} +")
 _RECORD_NUMBER = re.compile(r"\d{1,12} +(?:[\w.:@/-]{1,64} +){1,4}?(?=1\d{9} )")
+_ZONE_WORD = re.compile(r"[A-Z]{3,5} (?=[A-Z][a-z]{2} )")
 _FLAG = re.compile(r"\d (?=\S)")
 _DATE = re.compile(r"(?:19|20)\d\d[./-]\d\d[./-]\d\d +")
 _NODE = re.compile(r"([\w.:@/-]{1,96}) +")
@@ -102,6 +103,8 @@ class Peeler:
     def _read_time(self, reading: Reading, text: str, observed_ns: int) -> int:
         """Read the first time; return where it ends, or -1 if none begins the text or follows a few columns."""
         start = 1 if text[:1] in ("[", "(") else 0
+        if start and (zone := _ZONE_WORD.match(text, start)):
+            start = zone.end()
         time = self._clock.read(text, start, observed_ns)
         if time is None and start == 0:
             start = self._skip_columns(text, observed_ns)
@@ -143,7 +146,7 @@ class Peeler:
             reading.time_ns = time.ns
         end = time.end + 1
         again = _NODE.match(text, end)
-        if again and again[1].startswith(node[1]):
+        if again and node[1] in again[1]:
             end = again.end()
         return end
 
@@ -177,7 +180,8 @@ def _read_level(reading: Reading, text: str, start: int) -> int:
     ):
         lead = shape.match(text, end)
         if lead:
-            lead_fields = {name: value.strip() for name, value in zip(names, lead.groups(), strict=False) if value and name}
+            pairs = zip(names, lead.groups(), strict=False)
+            lead_fields = {name: value.strip() for name, value in pairs if value and name}
             end = lead.end()
             break
     else:
@@ -238,7 +242,10 @@ def _read_pieces(reading: Reading, text: str, start: int) -> int:
     return end
 
 
-_TAGGED = re.compile(r"(?:[\w.:/-]{1,255} +)?(?:-- )?[^\s:\[\]]{1,128}(?:\[[^\]\s]{0,128}\]|:)|[\w.:/-]+ +[\w.-][\w. -]{0,63}\[\d+\]")
+_TAGGED = re.compile(
+    r"(?:[\w.:/-]{1,255} +)?(?:-- )?[^\s:\[\]]{1,128}(?:\[[^\]\s]{0,128}\]|:)"
+    r"|[\w.:/-]{1,255} +[\w.-][\w. -]{0,63}\[\d+\]"
+)
 
 
 def _looks_tagged(text: str, start: int) -> bool:

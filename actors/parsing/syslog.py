@@ -2,7 +2,7 @@
 
 A message that fits neither is no error: all of it is the message, and `error` says why. The two RFCs are told apart by
 the version after the priority. RFC 5424, where this is more lenient than its grammar, as receivers in the field are:
-names of structured data over 32 characters are kept, an APP-NAME, PROCID or MSGID over its length is cut; both are noted.
+names of structured data over 32 characters are kept, an APP-NAME, PROCID or MSGID over its length is cut; it is noted.
 RFC 3164, section 4.1, is a description of practice: priority, time, host and tag may each be missing here, the time may
 be any that `times` reads, and Cisco's sequence number, clock marks and `%FACILITY-SEVERITY-MNEMONIC` tags are known.
 """

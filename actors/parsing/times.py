@@ -13,10 +13,8 @@ from typing import NamedTuple
 
 from protocol.clock import NS_PER_S
 
-_MONTHS = {
-    name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
-}
+_MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES.split(), start=1)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_CACHE = 8192
 _DAY_NS = 86_400 * NS_PER_S
@@ -29,7 +27,7 @@ _ZONE = r"(?P<zone>Z\b|[+-]\d\d:?\d\d(?!\d)|[+-]\d\d(?![\d:])| [+-]\d{4}(?!\d)| 
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 
 _SHAPES = (
-    # 2026-05-13T15:29:59.998Z, 2015-10-18 18:01:47,978, 2005-06-03-15.42.50.675872, 2018/09/14 19:03:05, 2014:07:02-00:17:45
+    # 2026-05-13T15:29:59.998Z, 2015-10-18 18:01:47,978, 2005-06-03-15.42.50.675872, 2018/09/14 19:03:05
     (
         "0123456789",
         _YEAR + r"[-/.:](?P<month>\d\d?)[-/.:]" + _DAY + r"(?:[T_:-]| {1,3})"

@@ -15,7 +15,8 @@ _NAME = r"[\"'`<(\[]?([^\s\"'`<>()\[\],;:=|/]{1,64})"
 _PHRASES = tuple(
     (sign, re.compile(pattern))
     for sign, pattern in (
-        (" from ", r"(?:Failed|Accepted|Postponed|Partial) \S{1,64} for (?:(?:invalid|illegal) user )?(\S[^\r\n]{0,64}?) from "),
+        (" from ", r"(?:Failed|Accepted|Postponed|Partial) \S{1,64} for (?:i\w+ user )?(\S[^\r\n]{0,64}?) from "),
+        ("or user ", r"(?:failure|failed|denied|password) for user (\S[^\r\n]{0,64}?) from "),
         ("nvalid user", r"[Ii]nvalid user (\S[^\r\n]{0,64}?)(?= from | \d|$)"),
         ("llegal user", r"[Ii]llegal user (\S{1,64})"),
         ("exceeded for", rf"exceeded for (?:(?:invalid|illegal) user )?{_NAME}"),
@@ -29,7 +30,7 @@ _PHRASES = tuple(
         (") ", r"^\(([\w.@$-]{1,64})\) (?:CMD|LIST|BEGIN|END|RELOAD|REPLACE|MAIL|ORPHAN|AUTH|INFO)"),
         ("name=", r"^(?:new|changed|delete) user: name=([\w.@$-]{1,64})"),
         ("password", rf"password (?:changed|attempt|check failed) for (?:user )?{_NAME}"),
-        ("ogin", rf"\b[Ll]og(?:in|on)(?: (?:failed|failure|attempt|denied|incorrect))?(?:,| for| as| by) (?:user(?:name)? )?{_NAME}"),
+        ("ogin", rf"\b[Ll]og[io]n(?: (?:failed|failure|attempt|denied))?(?:,| for| as| by) (?:user(?:name)? )?{_NAME}"),
         ("LOGIN", rf"LOGIN (?:FAILED )?(?:for|FOR|ON \S+ BY|BY) {_NAME}"),
         ("ROOT LOGIN", r"(ROOT) LOGIN"),
         ("ccount", rf"[Aa]ccount[ :=]+[\"']{_NAME}"),
@@ -39,12 +40,15 @@ _PHRASES = tuple(
     )
 )  # fmt: skip
 
-# What may stand around the word "user", so that a name follows it: `for user x`, `username: x`, `user x logged`, `user 'x'`.
+# What may stand around the word "user" so that a name follows it: `for user x`, `username: x`, `user x logged`.
 _AFTER_USER = re.compile(
     rf"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided)?(?: was|[:=])? *:? *)|(?P<plain>[ :]+)){_NAME}"
-    rf"(?P<sure>[\"'](?=[ @,.)]|$)| (?:from|logged|login|failed|not|authenticated|accessing|doesn|does|is not|has|was|by)\b)?"
+    rf"(?P<sure>[\"'](?=[ @,.)]|$)| (?:from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by)\b)?"
 )
-_LEADS = frozenset("for of by from to with unknown invalid nonexistent authenticating delete new add denied local existing".split())
+_LEADS_WORDS = """
+for of by from to with unknown invalid nonexistent authenticating delete new add denied local existing
+"""
+_LEADS = frozenset(_LEADS_WORDS.split())
 
 _PAIR = re.compile(
     r"(?<![\w.-])(?:user|ruser|acct|username|user_name|userid|user_id|login|loginname|logname|account|suser|duser|USER|ACCT|UID|AUID|"
@@ -53,13 +57,14 @@ _PAIR = re.compile(
 )
 _PAIR_SIGNS = ("user", "USER", "acct", "ser", "login", "log", "usr", "UID", "ACCT", "account", "auth")
 
-_NOT_NAMES = frozenset(
-    """unknown none null nil unset anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
-    name id ids authentication authorization agent account input login logon session sessions level space mode group groups
-    failed password invalid interface data info information does doesn that this request process unit manager service
-    domain error connection no can cannot could should would will are be been who which user users when if of root@ logged
-    """.split()
-)
+_NOT_NAMES_WORDS = """
+unknown none null nil unset anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
+name id ids authentication authorization agent account input login logon session sessions level space mode group
+groups failed password invalid ip global list username 2fa attempt attempts using via port tty pts interface data info
+information does doesn that this request process unit manager service domain error connection no can cannot could
+should would will are be been who which user users when if of root@ logged
+"""
+_NOT_NAMES = frozenset(_NOT_NAMES_WORDS.split())
 
 
 def find_users(text: str) -> Iterator[tuple[int, str]]:
