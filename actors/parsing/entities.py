@@ -53,7 +53,7 @@ _Found = tuple[int, EntityType, str]
 _FIELD_NAMES: dict[EntityType, str] = {
     "user": (
         "user username user_name userid login account acct ruser suser duser src_user dst_user remote_user "
-        "targetusername subjectusername user.name enduser.id"
+        "principalname principal clientusername targetusername subjectusername user.name enduser.id"
     ),
     "ipv4": (
         "src_ip srcip source_ip sourceip client_ip clientip dst_ip dstip dest_ip destination_ip destip ip "
@@ -217,6 +217,8 @@ def _from_fields(fields: dict[str, Any], depth: int) -> Iterator[tuple[EntityTyp
     for key, value in fields.items():
         if isinstance(value, str):
             kind = _FIELD_TYPES.get(key) or _FIELD_TYPES.get(key.lower())
+            if kind is None and 7 <= len(value) <= 48 and (value[0].isdigit() or ":" in value) and value[-1].isalnum():
+                kind = "ipv4"  # whatever the field is called
             if kind and 0 < len(value) <= _MAX_VALUE and (known := canonical(kind, value)):
                 yield known
         elif isinstance(value, dict) and depth < 3:

@@ -23,15 +23,16 @@ _LABEL = re.compile(r"(?:-|[A-Z][A-Z0-9_]{2,24}) (?=\d{10} )")
 _COLUMN = re.compile(r"(?=\S*[\d._-])[\w.:@/-]{1,96} +")
 _RECORD_NUMBER = re.compile(r"\d{1,12} +(?:[\w.:@/-]{1,64} +){1,4}?(?=1\d{9} )")
 _ZONE_WORD = re.compile(r"[A-Z]{3,5} (?=[A-Z][a-z]{2} )")
+_BEFORE_BRACKET = re.compile(rf"(?:(?:{_ANY}):? |[\d.:]{{7,48}} |\[[A-Za-z]{{1,16}}\] )\[?(?=[\dA-Z])")
 _FLAG = re.compile(r"\d (?=\S)")
 _DATE = re.compile(r"(?:19|20)\d\d[./-]\d\d[./-]\d\d +")
 _NODE = re.compile(r"([\w.:@/-]{1,96}) +")
-_GAP = re.compile(r"[\])]?[,:]?(?: +- +| *\| *|[ \t]+|$)")
+_GAP = re.compile(r"[\])]?(?:::|[,:])?(?: +- +| *\| *|[ \t]+|$|(?<=:))")
 
 _PID_LEVEL = re.compile(rf"(\d{{1,10}}) +(?:(\d{{1,10}}) +)?(?=(?:{_UPPER})\b|[VDIWEF] |---? )")
 _PLAIN_LEVEL = re.compile(
     rf"(?:((?:{_UPPER})(?![\w.'=-])|{_ANY}(?= *[:|,] |  +|\t| - ))|([VDIWEF])(?= +[\w.$/-]+ *[:(/]))(?:\[(\d+)\])?"
-    rf"(?: *\(\d\))?(?: *[:,])?(?:[ \t]+(?:- +)?|(?=\|)|$)"
+    rf"(?: *\(\d\))?(?: *(?:::|[:,]))?(?:[ \t]+(?:- +)?|(?=\|)|(?<=::)|$)"
 )
 _BRACKET_LEVEL = re.compile(rf"[\[<(](?:[\w.-]{{0,32}}:)?({_ANY})[\])>]:? *(?:- +)?")
 _UPPER_WORDS = re.compile(rf"((?:[A-Z][A-Z_]{{1,24}} ){{1,2}})(?=(?:{_UPPER}) )")
@@ -72,12 +73,17 @@ class Peeler:
             return reading
         gap = _GAP.match(text, end)
         bracketed = text.startswith("]", end)
-        if gap is None:
-            return Reading(text, {})
-        end = gap.end()
+        end = gap.end() if gap else end
         end = self._read_later_times(reading, text, end, observed_ns)
         after = _read_layout(reading, text, end)
-        if after == end and host_and_tag and not bracketed and (text[:1].isalpha() or _looks_tagged(text, end)):
+        spaced = text.startswith(" ", end - 1)
+        if (
+            after == end
+            and host_and_tag
+            and spaced
+            and not bracketed
+            and (text[:1].isalpha() or _looks_tagged(text, end))
+        ):
             tagged = SyslogMessage(text[end:])
             read_host_and_tag(tagged, text, end, bare=text[:1].isalpha())
             _copy_tag(reading, tagged)
@@ -106,19 +112,22 @@ class Peeler:
         if start and (zone := _ZONE_WORD.match(text, start)):
             start = zone.end()
         time = self._clock.read(text, start, observed_ns)
-        if time is None and start == 0:
+        if time is None:
             start = self._skip_columns(text, observed_ns)
             time = self._clock.read(text, start, observed_ns) if start else None
             if time and (flag := _FLAG.match(text, time.end + 1)) and _RECORD_NUMBER.match(text):
                 reading.time_ns = time.ns
+                reading.fields["prefix"] = text[:start].rstrip()
                 return flag.end() - 1
         if time is None:
             return -1
         reading.time_ns = time.ns
+        if start > 1:
+            _keep_prefix(reading, text[:start].rstrip(" ["))
         return time.end
 
     def _skip_columns(self, text: str, observed_ns: int) -> int:
-        label = _LABEL.match(text) or _RECORD_NUMBER.match(text)
+        label = _LABEL.match(text) or _RECORD_NUMBER.match(text) or _BEFORE_BRACKET.match(text)
         if label:
             return label.end()
         end = 0
@@ -149,6 +158,15 @@ class Peeler:
         if again and node[1] in again[1]:
             end = again.end()
         return end
+
+
+def _keep_prefix(reading: Reading, prefix: str) -> None:
+    """Keep what stood before the time; it may be the level."""
+    reading.fields["prefix"] = prefix
+    level = prefix.strip("[]:")
+    if level.lower() in LEVELS:
+        reading.severity = LEVELS[level.lower()]
+        reading.fields["level"] = level
 
 
 def _read_level_only(reading: Reading, text: str) -> None:

@@ -18,7 +18,10 @@ _LONG_NUMBER = re.compile(r"\d{19}")
 
 MESSAGE_KEYS = ("msg", "message", "log", "MESSAGE", "short_message", "text", "event.original", "Message", "@message")
 LEVEL_KEYS = ("level", "severity", "lvl", "loglevel", "log.level", "levelname", "level_name", "Level", "PRIORITY", "s")
-TIME_KEYS = ("ts", "time", "timestamp", "@timestamp", "datetime", "date", "eventTime", "t", "Timestamp", "TimeCreated")
+TIME_KEYS = (
+    "ts", "time", "timestamp", "@timestamp", "datetime", "date", "eventTime", "asctime", "requestReceivedTimestamp",
+    "StartUTC", "t", "Timestamp", "TimeCreated",
+)  # fmt: skip
 
 _PAIR = re.compile(
     r'(?<![\w.@&?/=-])([A-Za-z_@][\w.@-]{0,63})=(?:"((?:[^"\\]|\\.){0,1024})"|\'([^\']{0,1024})\'|([^\s"\',;]{0,1024}))'

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator
 
 _NAME = r"[\"'`<(\[]?([^\s\"'`<>()\[\],;:=|/]{1,64})"
+_SPACED_NAME = r"([^\s\"'<>][^\r\n\"'<>]{0,64}?)"  # may hold spaces
 
 # (sign, pattern); group 1 (and 2) is a name.
 _PHRASES = tuple(
     (sign, re.compile(pattern))
     for sign, pattern in (
-        (" from ", r"(?:Failed|Accepted|Postponed|Partial) \S{1,64} for (?:i\w+ user )?(\S[^\r\n]{0,64}?) from "),
-        ("or user ", r"(?:failure|failed|denied|password) for user (\S[^\r\n]{0,64}?) from "),
+        (" from ", rf"(?:Failed|Accepted|Postponed|Partial) \S{{1,64}} for (?:i\w+ user )?{_SPACED_NAME} from "),
+        ("or user ", rf"(?:failure|failed|denied|password) for user {_SPACED_NAME} from "),
         ("nvalid user", r"[Ii]nvalid user (\S[^\r\n]{0,64}?)(?= from | \d|$)"),
         ("llegal user", r"[Ii]llegal user (\S{1,64})"),
         ("exceeded for", rf"exceeded for (?:(?:invalid|illegal) user )?{_NAME}"),
@@ -60,9 +61,9 @@ _PAIR_SIGNS = ("user", "USER", "acct", "ser", "login", "log", "usr", "UID", "ACC
 _NOT_NAMES_WORDS = """
 unknown none null nil unset anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
 name id ids authentication authorization agent account input login logon session sessions level space mode group
-groups failed password invalid ip global list username 2fa attempt attempts using via port tty pts interface data info
-information does doesn that this request process unit manager service domain error connection no can cannot could
-should would will are be been who which user users when if of root@ logged
+groups failed found given logging sha1 password invalid ip global list username 2fa attempt attempts using via port
+tty pts interface data info information does doesn that this request process unit manager service domain error
+connection no can cannot could should would will are be been who which user users when if of root@ logged
 """
 _NOT_NAMES = frozenset(_NOT_NAMES_WORDS.split())
 
@@ -102,4 +103,6 @@ def _after_user(text: str) -> Iterator[tuple[int, str]]:
 
 def is_user_name(name: str) -> bool:
     """Say whether a word can be the name of a user; numbers of users are not names."""
-    return bool(name) and name.lower() not in _NOT_NAMES and not name.lstrip("-").isdecimal() and "*" not in name
+    if name.lower() in _NOT_NAMES or "*" in name or "<" in name:
+        return False
+    return any(map(str.isalpha, name))
