@@ -68,6 +68,8 @@ _FIELD_NAMES: dict[EntityType, str] = {
     "file": "file filename file_path filepath path file.path targetfilename",
     "process": "exe comm image process process_name process.name process.executable parentimage",
 }
+# What the header says of the writer of the message is not what the message speaks of.
+_HEADER_FIELDS = frozenset(("host", "app", "procid", "msgid", "facility", "level", "component", "thread", "pid"))
 _FIELD_TYPES = {name: kind for kind, names in _FIELD_NAMES.items() for name in names.split()}
 
 
@@ -215,6 +217,8 @@ def _search_hashes(text: str) -> Iterator[_Found]:
 
 def _from_fields(fields: dict[str, Any], depth: int) -> Iterator[tuple[EntityType, str]]:
     for key, value in fields.items():
+        if key in _HEADER_FIELDS:
+            continue
         if isinstance(value, str):
             kind = _FIELD_TYPES.get(key) or _FIELD_TYPES.get(key.lower())
             if kind is None and 7 <= len(value) <= 48 and (value[0].isdigit() or ":" in value) and value[-1].isalnum():

@@ -18,7 +18,15 @@ from actors.parsing.formats import Formats
 from actors.parsing.levels import DEFAULT, LEVELS
 from actors.parsing.otlp import read_otlp
 from actors.parsing.reading import Reading
-from actors.parsing.syslog import DEFAULT_PRIORITY, FACILITIES, SEVERITY_NUMBERS, SyslogMessage, decode, parse_syslog
+from actors.parsing.syslog import (
+    DEFAULT_PRIORITY,
+    FACILITIES,
+    SEVERITY_NUMBERS,
+    SyslogMessage,
+    decode,
+    has_priority,
+    parse_syslog,
+)
 from actors.parsing.times import Clock
 from protocol.clock import NS_PER_MS
 from protocol.columns import Columns
@@ -73,7 +81,7 @@ class Parser:
         clock, formats = self._source(record.source)
         if record.form == "otlp":
             reading = read_otlp(record.body, formats, clock, record.observed_ns)
-        elif record.form == "syslog" or record.body[:1] == b"<":
+        elif record.form == "syslog" or has_priority(record.body):
             reading = self._read_syslog(record, clock, formats)
         else:
             reading = formats.read_line(decode(record.body), record.observed_ns)
