@@ -5,9 +5,9 @@ of one statement whose number of words varies, and statements that differ in one
 
 A message is masked (`masking`), split at white space and led down a tree: by its number of tokens, then by its first
 `depth` tokens, a token with a digit or `<*>` counting as any. In the leaf the most similar template is taken if its
-similarity reaches `threshold`, and positions that differ become `<*>`; else a template is born. Ids are integers from 1,
-never reused; the least recently used template leaves when there are `max_templates`. A cache of token tuples answers
-repeated shapes; an entry holds while its leaf is as it was.
+similarity reaches `threshold`, and positions that differ become `<*>`; else a template is born.
+Ids are integers from 1, never reused; the least recently used template leaves when there are `max_templates`.
+A cache of token tuples answers repeated shapes; an entry holds while its leaf is as it was.
 
 State: at most `max_templates` templates of at most 96 tokens, 128 of them in a leaf, and the cache.
 Cost: about 1.5 us a message on a cache hit; a miss costs a look at each template of its leaf.

@@ -83,15 +83,11 @@ def find_entities(message: str, fields: dict[str, Any], structured: bool = False
     found: list[_Found] = []
     if not structured:
         found = list(_search(message[:MAX_SCANNED]))
-        found.sort(key=_place)
+        found.sort()
     known = dict.fromkeys([each[1:] for each in found])
     if fields and len(known) < MAX_ENTITIES:
         known.update(dict.fromkeys(_from_fields(fields, 0)))
     return [_entity(kind, value) for kind, value in list(known)[:MAX_ENTITIES]]
-
-
-def _place(found: _Found) -> int:
-    return found[0]
 
 
 def _search(text: str) -> Iterator[_Found]:

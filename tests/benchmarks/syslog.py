@@ -102,8 +102,9 @@ def compare_batch(row: dict[str, Any], clock: Clock) -> list[tuple[str, str]]:
         text = text.replace('\\"', '"')
         parsed = parse_syslog(text.encode(), clock, parse_time("2026-07-01T00:00:00Z"))
         line = render(row["template"], parsed, text)
+        # rsyslog keeps the space between tag and message as part of the message.
         loose = {re.sub(r"(?<=[-,]) ", "", each) for each in lines}
-        if re.sub(r"(?<=[-,]) ", "", line) in loose:
+        if line in lines or line in loose:
             results.append(("exact", ""))
         elif text in OPTION_INPUTS:
             results.append(("option", OPTION_INPUTS[text]))
