@@ -39,7 +39,7 @@ class Formats:
             if reading is not None:
                 return reading
         if first in ("[", "<", "(") or first.isdigit() or first.isupper():
-            reading = self._peeler.peel(text, observed_ns, host_and_tag=False)
+            reading = self._peeler.peel(text, observed_ns, whole_line=False)
         else:
             reading = Reading(text, {})
         _add_pairs(reading)

@@ -56,15 +56,15 @@ class Peeler:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def peel(self, text: str, observed_ns: int, host_and_tag: bool = True) -> Reading:
+    def peel(self, text: str, observed_ns: int, whole_line: bool = True) -> Reading:
         """Return the message alone and the fields of its header; a text without header is all message.
 
-        `host_and_tag` says whether a syslog host and tag may follow the time.
+        After a syslog header (not `whole_line`) the time comes first or not at all, and no host and tag follow it.
         """
         reading = Reading(text, {})
-        if host_and_tag and text[:1].isalpha() and self._read_bsd(reading, text, observed_ns):
+        if whole_line and text[:1].isalpha() and self._read_bsd(reading, text, observed_ns):
             return reading
-        end = self._read_time(reading, text, observed_ns)
+        end = self._read_time(reading, text, observed_ns, whole_line)
         if end < 0:
             _read_level_only(reading, text)
             return reading
@@ -79,7 +79,7 @@ class Peeler:
         spaced = text.startswith(" ", end - 1)
         if (
             after == end
-            and host_and_tag
+            and whole_line
             and spaced
             and not bracketed
             and (text[:1].isalpha() or _looks_tagged(text, end))
@@ -106,13 +106,13 @@ class Peeler:
         reading.message = text[tag.end() :]
         return True
 
-    def _read_time(self, reading: Reading, text: str, observed_ns: int) -> int:
-        """Read the first time; return where it ends, or -1 if none begins the text or follows a few columns."""
+    def _read_time(self, reading: Reading, text: str, observed_ns: int, columns: bool) -> int:
+        """Read the first time; return where it ends, -1 if there is none; `columns` may stand before it."""
         start = 1 if text[:1] in ("[", "(") else 0
         if start and (zone := _ZONE_WORD.match(text, start)):
             start = zone.end()
         time = self._clock.read(text, start, observed_ns)
-        if time is None:
+        if time is None and columns:
             start = self._skip_columns(text, observed_ns)
             time = self._clock.read(text, start, observed_ns) if start else None
             if time and (flag := _FLAG.match(text, time.end + 1)) and _RECORD_NUMBER.match(text):

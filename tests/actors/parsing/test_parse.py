@@ -189,3 +189,8 @@ def test_numbers_that_no_wire_can_carry_are_text() -> None:
     msgpack.packb(event.fields)
     deep = parse_one(b'{"a":' * 3000 + b"1" + b"}" * 3000)
     msgpack.packb(deep.fields)
+
+
+def test_what_follows_a_syslog_header_is_the_message_even_if_it_holds_a_time() -> None:
+    event = parse_one(b'<29>1 2026-01-15T01:00:43Z hn S - - - 127.0.0.1 - - 1452819643 "GET"', "syslog")
+    assert event.message == '127.0.0.1 - - 1452819643 "GET"'
