@@ -9,7 +9,9 @@ from actors.parsing.reading import Reading
 from actors.parsing.times import Clock
 
 _LINE = re.compile(
-    r"(?:(?P<vhost>[\w.:-]{1,255}) )?(?P<ip>[\w.:-]{1,255}),?(?: [\w.:-]{1,64},?){0,4}? +(?P<ident>\S{1,128}) +(?P<user>\S{1,256})"
+    r"(?:(?P<vhost>[\w:][\w.:-]{0,254}) (?=[\da-fA-F]{0,4}[.:][\da-fA-F.:]{1,44} |\d{1,3}\.[\d.]{5,11} ))?"
+    r"(?P<ip>[\w:][\w.:-]{0,254}),?(?: [\w.:-]{1,64},?){0,4}?"
+    r" +(?P<ident>\S{1,128}) +(?P<user>\S{1,256})"
     r"(?: \S{1,64})? +\[(?P<time>[^\]]{10,48})\] (?:[^\s\"]{1,255} )?\"(?P<request>(?:[^\"\\]|\\.)*)\""
     r" (?P<status>\d{3}) (?P<bytes>\d+|-)"
     r"(?: \"(?P<referer>(?:[^\"\\]|\\.)*)\"(?: \"(?P<agent>(?:[^\"\\]|\\.)*)\")?)?"

@@ -1,6 +1,6 @@
 """Records of the Linux audit system, as auditd writes them and as the kernel prints them.
 
-`type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e comm="sh" exe=2F62696E ...`: the pairs become fields, values
+`type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e comm="sh" exe=2F62696E`: the pairs become fields, values
 that auditd writes in hexadecimal because they are not trusted are read, the pairs inside `msg='...'` join the others.
 """
 
@@ -13,13 +13,17 @@ from actors.parsing.reading import Reading
 from protocol.clock import NS_PER_S
 
 _RECORD = re.compile(
-    r"(?:node=(?P<node>\S+) )?(?:type=(?P<type>[\w\[\]]+) )?(?:msg=)?audit\((?P<second>\d{1,12})\.(?P<fraction>\d{1,9}):(?P<serial>\d+)\): ?"
+    r"(?:node=(?P<node>\S+) )?(?:type=(?P<type>[\w\[\]]+) )?(?:msg=)?"
+    r"audit\((?P<second>\d{1,12})\.(?P<fraction>\d{1,9}):(?P<serial>\d+)\): ?"
 )
 _LEADING_TYPE = re.compile(r"(?P<type>[A-Z_]+) (?=(?:msg=)?audit\()")
 _PAIR = re.compile(r"([A-Za-z_][\w-]{0,63})=('[^']*'|\"[^\"]*\"|[^\s\x1d]*)")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+$")
 # Fields that auditd encodes when they hold a space, a quote or a byte beyond ASCII (audit.fields, "encoded").
-_ENCODED = frozenset("acct cmd comm cwd data dir exe file key name new ocomm old old-disk path proctitle vm watch grp".split())
+_ENCODED_WORDS = """
+acct cmd comm cwd data dir exe file key name new ocomm old old-disk path proctitle vm watch grp
+"""
+_ENCODED = frozenset(_ENCODED_WORDS.split())
 _MAX_PAIRS = 96
 
 

@@ -1,4 +1,4 @@
-"""Who and what a message speaks of, as an analyst would read it: users, addresses, hosts, domains, URLs, files and more.
+"""Who and what a message speaks of, as an analyst would read it: users, addresses, hosts, domains, URLs, files.
 
 Entities come in the order in which they appear; what stands in fields only comes after. Values are canonical: names of
 machines in lower case, addresses as `ipaddress` writes them, an IPv4 address inside IPv6 as IPv4. Numbers of processes
@@ -23,16 +23,21 @@ MAX_ENTITIES = 32
 MAX_SCANNED = 8192
 _MAX_VALUE = 1024
 
-_IPV4 = re.compile(r"(?<![\w.-])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![\w-]|\.\d)")
+_IPV4 = re.compile(r"(?<![\w.-])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(
-    r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:]|\.\d)(?:%\w{1,15})?"
+    r"(?:(?<![\w:.])|(?<=IPv6:))(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,39}"
+    r"(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:]|\.\d)(?:%\w{1,15})?"
 )
-_VERSION_BEFORE = re.compile(r"(?:\bversion|\bver|\brelease|\brev|\brevision|\bbuild|\bfirmware)\.?[ :=]*$", re.IGNORECASE)
-_PRODUCT_BEFORE = re.compile(r"(?<![\w.-])[A-Za-z]+/$")
+_VERSION_BEFORE = re.compile(r"\b(?:version|ver|release|rev|revision|build|firmware)\.?[ :=]*$", re.IGNORECASE)
+_PRODUCT_BEFORE = re.compile(r"(?<![\w./-])[A-Za-z]+/$")
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![\w-])")
-_URL = re.compile(r"\b(?:https?|ftps?|sftp|ssh|ldaps?|wss?|smb|rtsp|hxxps?)://([^\s\"'<>/?#\\]{1,255})[^\s\"'<>]{0,1024}", re.IGNORECASE)
+_URL = re.compile(
+    r"\b(?:https?|ftps?|sftp|ssh|ldaps?|wss?|smb|rtsp|hxxps?)://([^\s\"'<>/?#\\]{1,255})[^\s\"'<>]{0,1024}",
+    re.IGNORECASE,
+)
 _REQUEST = re.compile(r"\b(?:GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PROPFIND) (/[^\s\"'<>]{0,1024})")
 _DOTTED = re.compile(r"(?<![\w.@$\\/-])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,12}(?![\w$\\(@-])")
+_DOT_LETTERS = re.compile(r"\.[A-Za-z]{2}")
 _UNIX_PATH = re.compile(r"(?<![\w.:/\\<>)\]~%-])(?:/[\w.@+~%#-]{1,255}){2,32}/?")
 _WINDOWS_PATH = re.compile(r"(?<![\w\\])[A-Za-z]:\\[^\s\"'<>|*?;,]{1,512}")
 _PROCESS = re.compile(r"(?<![\w.\\/-])[\w-]{1,64}\.exe\b", re.IGNORECASE)
@@ -45,20 +50,27 @@ _REMOTE_HOST = re.compile(r"(?<![\w.-])(?:rhost|RHOST|remote_host|client_host|ri
 _Found = tuple[int, EntityType, str]
 
 # Names of fields, as programs spell them, and what their values are.
-_FIELD_TYPES: dict[str, EntityType] = {
-    **dict.fromkeys("user username user_name userid login account acct ruser suser duser src_user dst_user remote_user "
-                    "targetusername subjectusername user.name enduser.id".split(), "user"),
-    **dict.fromkeys("src_ip srcip source_ip sourceip client_ip clientip dst_ip dstip dest_ip destination_ip destip ip remote_ip "
-                    "remote_addr remoteaddr peer_ip ipaddress source.ip destination.ip client.ip client.address addr "
-                    "net.peer.ip source.address sourceipaddress remoteip x_forwarded_for real_ip c-ip laddr".split(), "ipv4"),
-    **dict.fromkeys("url uri request_uri http.url url.full request_url url.original cs-uri-stem".split(), "url"),
-    **dict.fromkeys("domain query qname dns.question.name sni server_name url.domain".split(), "domain"),
-    **dict.fromkeys("rhost remote_host dest_host destination_host workstation workstationname".split(), "host"),
-    **dict.fromkeys("email mail from_email to_email user.email".split(), "email"),
-    **dict.fromkeys("md5 sha1 sha256 hash file_hash imphash file.hash.sha256 file.hash.md5 file.hash.sha1".split(), "hash"),
-    **dict.fromkeys("file filename file_path filepath path file.path targetfilename".split(), "file"),
-    **dict.fromkeys("exe comm image process process_name process.name process.executable parentimage".split(), "process"),
-}  # fmt: skip
+_FIELD_NAMES: dict[EntityType, str] = {
+    "user": (
+        "user username user_name userid login account acct ruser suser duser src_user dst_user remote_user "
+        "principalname principal clientusername targetusername subjectusername user.name enduser.id"
+    ),
+    "ipv4": (
+        "src_ip srcip source_ip sourceip client_ip clientip dst_ip dstip dest_ip destination_ip destip ip "
+        "remote_ip remote_addr remoteaddr peer_ip ipaddress source.ip destination.ip client.ip client.address "
+        "addr net.peer.ip source.address sourceipaddress remoteip x_forwarded_for real_ip c-ip laddr"
+    ),
+    "url": "url uri request_uri http.url url.full request_url url.original cs-uri-stem",
+    "domain": "domain query qname dns.question.name sni server_name url.domain",
+    "host": "rhost remote_host dest_host destination_host workstation workstationname",
+    "email": "email mail from_email to_email user.email",
+    "hash": "md5 sha1 sha256 hash file_hash imphash file.hash.sha256 file.hash.md5 file.hash.sha1",
+    "file": "file filename file_path filepath path file.path targetfilename",
+    "process": "exe comm image process process_name process.name process.executable parentimage",
+}
+# What the header says of the writer of the message is not what the message speaks of.
+_HEADER_FIELDS = frozenset(("host", "app", "procid", "msgid", "facility", "level", "component", "thread", "pid"))
+_FIELD_TYPES = {name: kind for kind, names in _FIELD_NAMES.items() for name in names.split()}
 
 
 @lru_cache(maxsize=32_768)
@@ -71,16 +83,11 @@ def find_entities(message: str, fields: dict[str, Any], structured: bool = False
     found: list[_Found] = []
     if not structured:
         found = list(_search(message[:MAX_SCANNED]))
-        found.sort(key=_place)
-    entities = dict.fromkeys(_entity(kind, value) for _, kind, value in found)
-    if structured or len(entities) < MAX_ENTITIES:
-        for kind, value in _from_fields(fields, 0):
-            entities.setdefault(_entity(kind, value))
-    return list(entities)[:MAX_ENTITIES]
-
-
-def _place(found: _Found) -> int:
-    return found[0]
+        found.sort()
+    known = dict.fromkeys([each[1:] for each in found])
+    if fields and len(known) < MAX_ENTITIES:
+        known.update(dict.fromkeys(_from_fields(fields, 0)))
+    return [_entity(kind, value) for kind, value in list(known)[:MAX_ENTITIES]]
 
 
 def _search(text: str) -> Iterator[_Found]:
@@ -95,7 +102,7 @@ def _search(text: str) -> Iterator[_Found]:
                 yield mail.start(), "email", mail[0].lower()
     if "." in text:
         yield from _search_dotted(text, taken)
-    if text.count(":") > 1:
+    if "::" in text or text.count(":") > 6:
         yield from _search_ipv6(text)
     if "/" in text or "\\" in text:
         yield from _search_paths(text, taken)
@@ -132,7 +139,7 @@ def _search_dotted(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
             value = _ipv4(address[0])
             if value:
                 yield start, "ipv4", value
-    for name in _DOTTED.finditer(text):
+    for name in _DOTTED.finditer(text) if _DOT_LETTERS.search(text) else ():
         if _is_taken(name.start(), taken):
             continue
         value = name[0].lower()
@@ -151,7 +158,7 @@ def _after_remote_host(text: str, start: int) -> bool:
 
 
 def _is_version(text: str, address: re.Match[str]) -> bool:
-    """Say whether four numbers are a version: `version 1.2.3.4`, `Chrome/120.0.0.0`; but `host/10.0.0.1:9000` is a Java address."""
+    """Say whether four numbers are a version, as `version 1.2.3.4` or `Chrome/120.0.0.0` is."""
     start = address.start()
     before = text[max(0, start - 24) : start]
     if before.endswith("/"):
@@ -206,13 +213,16 @@ def _search_hashes(text: str) -> Iterator[_Found]:
 
 def _from_fields(fields: dict[str, Any], depth: int) -> Iterator[tuple[EntityType, str]]:
     for key, value in fields.items():
+        if key in _HEADER_FIELDS:
+            continue
         if isinstance(value, str):
             kind = _FIELD_TYPES.get(key) or _FIELD_TYPES.get(key.lower())
+            if kind is None and 7 <= len(value) <= 48 and (value[0].isdigit() or ":" in value) and value[-1].isalnum():
+                kind = "ipv4"  # whatever the field is called
             if kind and 0 < len(value) <= _MAX_VALUE and (known := canonical(kind, value)):
                 yield known
         elif isinstance(value, dict) and depth < 3:
-            for inner in _from_fields(value, depth + 1):
-                yield inner
+            yield from _from_fields(value, depth + 1)
             prefixed = {f"{key}.{name}": each for name, each in value.items() if isinstance(each, str)}
             yield from _from_fields(prefixed, 3)
 

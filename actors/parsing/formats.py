@@ -1,7 +1,7 @@
 """Which format a text is in, and its reading: JSON, audit, access log, logfmt, a header and a message, or plain.
 
-Formats are tried from the surest sign to the weakest, and each is looked at only if its sign is there, so that a line of
-sshd costs a few comparisons. What a program wrote after a syslog header is read the same way.
+Formats are tried from the surest sign to the weakest, each only if its sign is there, so that a line of sshd costs few
+comparisons. What a program wrote after a syslog header is read the same way.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Formats:
             if reading is not None:
                 return reading
         if first in ("[", "<", "(") or first.isdigit() or first.isupper():
-            reading = self._peeler.peel(text, observed_ns, host_and_tag=False)
+            reading = self._peeler.peel(text, observed_ns, whole_line=False)
         else:
             reading = Reading(text, {})
         _add_pairs(reading)
@@ -54,7 +54,7 @@ class Formats:
                 return self._read_wrapped(reading, text, observed_ns)
         if "audit(" in text[:96] and (reading := read_audit(text)):
             return reading
-        if '] "' in text or ('] ' in text and '" ' in text):
+        if '] "' in text or ("] " in text and '" ' in text):
             reading = read_access(text, self._clock, observed_ns)
             if reading is not None:
                 return reading

@@ -1,4 +1,4 @@
-"""Headers of log files, peeled off whatever their order: time, host, level, process, thread, component, then the message.
+"""Headers of log files, peeled off whatever their order: time, host, level, process, thread, component, message.
 
 No layout of a product is named here. Loggers agree on little, but on this: a time comes first or after a few columns; a
 level is an upper-case or bracketed word near it; a thread stands in brackets; a component is a dotted name or a word
@@ -22,15 +22,17 @@ _ANY = f"(?i:{_WORD})"
 _LABEL = re.compile(r"(?:-|[A-Z][A-Z0-9_]{2,24}) (?=\d{10} )")
 _COLUMN = re.compile(r"(?=\S*[\d._-])[\w.:@/-]{1,96} +")
 _RECORD_NUMBER = re.compile(r"\d{1,12} +(?:[\w.:@/-]{1,64} +){1,4}?(?=1\d{9} )")
+_ZONE_WORD = re.compile(r"[A-Z]{3,5} (?=[A-Z][a-z]{2} )")
+_BEFORE_BRACKET = re.compile(rf"(?:(?:{_ANY}):? |[\d.:]{{7,48}} |\[[A-Za-z]{{1,16}}\] )\[?(?=[\dA-Z])")
 _FLAG = re.compile(r"\d (?=\S)")
 _DATE = re.compile(r"(?:19|20)\d\d[./-]\d\d[./-]\d\d +")
 _NODE = re.compile(r"([\w.:@/-]{1,96}) +")
-_GAP = re.compile(r"[\])]?[,:]?(?: +- +| *\| *|[ \t]+|$)")
+_GAP = re.compile(r"[\])]?(?:::|[,:])?(?: +- +| *\| *|[ \t]+|$|(?<=:))")
 
 _PID_LEVEL = re.compile(rf"(\d{{1,10}}) +(?:(\d{{1,10}}) +)?(?=(?:{_UPPER})\b|[VDIWEF] |---? )")
 _PLAIN_LEVEL = re.compile(
     rf"(?:((?:{_UPPER})(?![\w.'=-])|{_ANY}(?= *[:|,] |  +|\t| - ))|([VDIWEF])(?= +[\w.$/-]+ *[:(/]))(?:\[(\d+)\])?"
-    rf"(?: *\(\d\))?(?: *[:,])?(?:[ \t]+(?:- +)?|(?=\|)|$)"
+    rf"(?: *\(\d\))?(?: *(?:::|[:,]))?(?:[ \t]+(?:- +)?|(?=\|)|(?<=::)|$)"
 )
 _BRACKET_LEVEL = re.compile(rf"[\[<(](?:[\w.-]{{0,32}}:)?({_ANY})[\])>]:? *(?:- +)?")
 _UPPER_WORDS = re.compile(rf"((?:[A-Z][A-Z_]{{1,24}} ){{1,2}})(?=(?:{_UPPER}) )")
@@ -44,6 +46,7 @@ _COMPONENT = re.compile(r"([A-Za-z_][\w.$@/<>-]{0,128}(?:\[\d+\]|\([\w-]+\))?) *
 _DOTTED = re.compile(r"((?:[A-Za-z_][\w$-]*\.)+[A-Za-z_][\w$-]*) +(?=\[)(?:\[[^\[\]]{0,160}\] +)?")
 _WIDE = re.compile(r"([A-Za-z][\w.-]{0,48})(?:  +|\t+)(?=\S)")
 _PROGRAM = re.compile(r"([A-Za-z][\w.-]{0,64})(?: \*\d+)? - +(?=\S)")
+_BSD_TAG = re.compile(r" +([\w.-]{1,255}) ([A-Za-z][^\s:\[\]]{0,127})(?:\[(\d{1,10})\])?:(?: |$)")
 _PIECE = re.compile(r" *([\w.$:#/-]{1,64}) *\|")
 
 
@@ -53,13 +56,15 @@ class Peeler:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def peel(self, text: str, observed_ns: int, host_and_tag: bool = True) -> Reading:
+    def peel(self, text: str, observed_ns: int, whole_line: bool = True) -> Reading:
         """Return the message alone and the fields of its header; a text without header is all message.
 
-        `host_and_tag` says whether a syslog host and tag may follow the time.
+        After a syslog header (not `whole_line`) the time comes first or not at all, and no host and tag follow it.
         """
         reading = Reading(text, {})
-        end = self._read_time(reading, text, observed_ns)
+        if whole_line and text[:1].isalpha() and self._read_bsd(reading, text, observed_ns):
+            return reading
+        end = self._read_time(reading, text, observed_ns, whole_line)
         if end < 0:
             _read_level_only(reading, text)
             return reading
@@ -68,14 +73,19 @@ class Peeler:
             return reading
         gap = _GAP.match(text, end)
         bracketed = text.startswith("]", end)
-        if gap is None:
-            return Reading(text, {})
-        end = gap.end()
+        end = gap.end() if gap else end
         end = self._read_later_times(reading, text, end, observed_ns)
         after = _read_layout(reading, text, end)
-        if after == end and host_and_tag and not bracketed and _looks_tagged(text, end):
+        spaced = text.startswith(" ", end - 1)
+        if (
+            after == end
+            and whole_line
+            and spaced
+            and not bracketed
+            and (text[:1].isalpha() or _looks_tagged(text, end))
+        ):
             tagged = SyslogMessage(text[end:])
-            read_host_and_tag(tagged, text, end, bare=False)
+            read_host_and_tag(tagged, text, end, bare=text[:1].isalpha())
             _copy_tag(reading, tagged)
             return reading
         if after == end and bracketed and (program := _PROGRAM.match(text, end)):
@@ -84,23 +94,40 @@ class Peeler:
         reading.message = text[after:]
         return reading
 
-    def _read_time(self, reading: Reading, text: str, observed_ns: int) -> int:
-        """Read the first time; return where it ends, or -1 if none begins the text or follows a few columns."""
+    def _read_bsd(self, reading: Reading, text: str, observed_ns: int) -> bool:
+        """Read `Jun 14 15:16:01 host tag[pid]: message`, the commonest layout of all."""
+        time = self._clock.read(text, 0, observed_ns)
+        tag = _BSD_TAG.match(text, time.end) if time else None
+        if time is None or tag is None:
+            return False
+        reading.time_ns = time.ns
+        host, app, procid = tag.groups()
+        reading.fields = {"host": host, "app": app} if procid is None else {"host": host, "app": app, "procid": procid}
+        reading.message = text[tag.end() :]
+        return True
+
+    def _read_time(self, reading: Reading, text: str, observed_ns: int, columns: bool) -> int:
+        """Read the first time; return where it ends, -1 if there is none; `columns` may stand before it."""
         start = 1 if text[:1] in ("[", "(") else 0
+        if start and (zone := _ZONE_WORD.match(text, start)):
+            start = zone.end()
         time = self._clock.read(text, start, observed_ns)
-        if time is None and start == 0:
+        if time is None and columns:
             start = self._skip_columns(text, observed_ns)
             time = self._clock.read(text, start, observed_ns) if start else None
             if time and (flag := _FLAG.match(text, time.end + 1)) and _RECORD_NUMBER.match(text):
                 reading.time_ns = time.ns
+                reading.fields["prefix"] = text[:start].rstrip()
                 return flag.end() - 1
         if time is None:
             return -1
         reading.time_ns = time.ns
+        if start > 1:
+            _keep_prefix(reading, text[:start].rstrip(" ["))
         return time.end
 
     def _skip_columns(self, text: str, observed_ns: int) -> int:
-        label = _LABEL.match(text) or _RECORD_NUMBER.match(text)
+        label = _LABEL.match(text) or _RECORD_NUMBER.match(text) or _BEFORE_BRACKET.match(text)
         if label:
             return label.end()
         end = 0
@@ -128,9 +155,18 @@ class Peeler:
             reading.time_ns = time.ns
         end = time.end + 1
         again = _NODE.match(text, end)
-        if again and again[1].startswith(node[1]):
+        if again and node[1] in again[1]:
             end = again.end()
         return end
+
+
+def _keep_prefix(reading: Reading, prefix: str) -> None:
+    """Keep what stood before the time; it may be the level."""
+    reading.fields["prefix"] = prefix
+    level = prefix.strip("[]:")
+    if level.lower() in LEVELS:
+        reading.severity = LEVELS[level.lower()]
+        reading.fields["level"] = level
 
 
 def _read_level_only(reading: Reading, text: str) -> None:
@@ -162,7 +198,8 @@ def _read_level(reading: Reading, text: str, start: int) -> int:
     ):
         lead = shape.match(text, end)
         if lead:
-            lead_fields = {name: value.strip() for name, value in zip(names, lead.groups(), strict=False) if value and name}
+            pairs = zip(names, lead.groups(), strict=False)
+            lead_fields = {name: value.strip() for name, value in pairs if value and name}
             end = lead.end()
             break
     else:
@@ -223,7 +260,10 @@ def _read_pieces(reading: Reading, text: str, start: int) -> int:
     return end
 
 
-_TAGGED = re.compile(r"(?:[\w.:/-]{1,255} +)?(?:-- )?[^\s:\[\]]{1,128}(?:\[[^\]\s]{0,128}\]|:)|[\w.:/-]+ +[\w.-][\w. -]{0,63}\[\d+\]")
+_TAGGED = re.compile(
+    r"(?:[\w.:/-]{1,255} +)?(?:-- )?[^\s:\[\]]{1,128}(?:\[[^\]\s]{0,128}\]|:)"
+    r"|[\w.:/-]{1,255} +[\w.-][\w. -]{0,63}\[\d+\]"
+)
 
 
 def _looks_tagged(text: str, start: int) -> bool:

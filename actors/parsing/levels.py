@@ -1,4 +1,4 @@
-"""Words and numbers by which programs say how bad a thing is, as OpenTelemetry SeverityNumber (logs data model, 1 to 24)."""
+"""Words and numbers by which programs say how bad a thing is, as OpenTelemetry SeverityNumber (1 to 24)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Variables that anyone can see: numbers, addresses, identifiers, paths. They are `<*>` before templates are learned.
 
 A token (between white space) is masked inside: `totalCalories=130159` is `totalCalories=<*>`, `core.9369` is `<*>`.
-A word is a variable when it has three digits or more, or is a number, a hexadecimal number, an address, a URL or a path;
+A word is a variable when it has three digits or more, or is a number, hexadecimal, an address, a URL or a path;
 `ssh2` and `HTTP/1.1` are not. Tokens repeat, so each is masked once and remembered in a bounded cache.
 """
 
@@ -22,7 +22,10 @@ _VARIABLES = re.compile(
     r"|(?<![A-Za-z0-9_])\d+(?:\.\d+)*(?:[KMGT]i?B?|[kmun]?s|[MG]Hz|%)(?![A-Za-z0-9_])"  # with a unit
     r"|[A-Za-z0-9_](?:[\w.-]*\d){3}[\w.-]*"  # word with three digits or more
 )
-_CALENDAR = frozenset("Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+_CALENDAR_WORDS = """
+Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec
+"""
+_CALENDAR = frozenset(_CALENDAR_WORDS.split())
 _NEIGHBOURS = re.compile(r"<\*>(?:[.:,/@_-]?<\*>)+")
 _UNDER_A_UNIT = re.compile(r"<(\d+) (sec|ms|s)\b")
 
@@ -45,7 +48,9 @@ class Masking:
             return tuple([cache.get(word) or self._mask(word) for word in words])
 
     def _mask(self, word: str) -> str:
-        masked = VARIABLE if word in _CALENDAR else _NEIGHBOURS.sub(VARIABLE, _VARIABLES.sub(VARIABLE, word[:_MAX_TOKEN]))
+        masked = VARIABLE
+        if word not in _CALENDAR:
+            masked = _NEIGHBOURS.sub(VARIABLE, _VARIABLES.sub(VARIABLE, word[:_MAX_TOKEN]))
         if len(self._cache) >= _MAX_CACHE:
             self._cache.clear()
         self._cache[word] = masked

@@ -13,10 +13,15 @@ from actors.parsing.times import Clock
 
 _MAX_PAIRS = 64
 _MAX_VALUE = 1024
+_MAX_DEPTH = 32
+_LONG_NUMBER = re.compile(r"\d{19}")
 
 MESSAGE_KEYS = ("msg", "message", "log", "MESSAGE", "short_message", "text", "event.original", "Message", "@message")
 LEVEL_KEYS = ("level", "severity", "lvl", "loglevel", "log.level", "levelname", "level_name", "Level", "PRIORITY", "s")
-TIME_KEYS = ("ts", "time", "timestamp", "@timestamp", "datetime", "date", "eventTime", "t", "Timestamp", "TimeCreated")
+TIME_KEYS = (
+    "ts", "time", "timestamp", "@timestamp", "datetime", "date", "eventTime", "asctime", "requestReceivedTimestamp",
+    "StartUTC", "t", "Timestamp", "TimeCreated",
+)  # fmt: skip
 
 _PAIR = re.compile(
     r'(?<![\w.@&?/=-])([A-Za-z_@][\w.@-]{0,63})=(?:"((?:[^"\\]|\\.){0,1024})"|\'([^\']{0,1024})\'|([^\s"\',;]{0,1024}))'
@@ -37,7 +42,22 @@ def read_json(text: str, clock: Clock, observed_ns: int) -> Reading | None:
         return None
     if not isinstance(value, dict):
         return None
+    if _LONG_NUMBER.search(text) or text.count("{") + text.count("[") > _MAX_DEPTH:
+        value = {key: _carry(inner, 1) for key, inner in value.items()}
     return read_object(value, text, clock, observed_ns)
+
+
+def _carry(value: Any, depth: int) -> Any:
+    """Return the value so that msgpack can carry it: integers of at most 64 bits, at most `_MAX_DEPTH` levels."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return str(value)
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth >= _MAX_DEPTH:
+        return "..."
+    if isinstance(value, list):
+        return [_carry(inner, depth + 1) for inner in value]
+    return {key: _carry(inner, depth + 1) for key, inner in value.items()}
 
 
 def read_object(pairs: dict[str, Any], text: str, clock: Clock, observed_ns: int) -> Reading:
@@ -75,8 +95,12 @@ def find_pairs(text: str) -> list[tuple[str, str]]:
         key, quoted, single, bare = found.groups()
         if quoted is not None:
             pairs.append((key, _ESCAPE.sub(r"\1", quoted) if "\\" in quoted else quoted))
+        elif single is not None:
+            pairs.append((key, single))
+        elif key == "COMMAND":  # sudo: the last, and not in quotes
+            pairs.append((key, text[found.start(4) : found.start(4) + _MAX_VALUE]))
         else:
-            pairs.append((key, bare if single is None else single))
+            pairs.append((key, bare if "(" in bare else bare.rstrip(")")))
         if len(pairs) == _MAX_PAIRS:
             break
     return pairs

@@ -18,7 +18,15 @@ from actors.parsing.formats import Formats
 from actors.parsing.levels import DEFAULT, LEVELS
 from actors.parsing.otlp import read_otlp
 from actors.parsing.reading import Reading
-from actors.parsing.syslog import DEFAULT_PRIORITY, FACILITIES, SEVERITY_NUMBERS, SyslogMessage, decode, parse_syslog
+from actors.parsing.syslog import (
+    DEFAULT_PRIORITY,
+    FACILITIES,
+    SEVERITY_NUMBERS,
+    SyslogMessage,
+    decode,
+    has_priority,
+    parse_syslog,
+)
 from actors.parsing.times import Clock
 from protocol.clock import NS_PER_MS
 from protocol.columns import Columns
@@ -73,7 +81,7 @@ class Parser:
         clock, formats = self._source(record.source)
         if record.form == "otlp":
             reading = read_otlp(record.body, formats, clock, record.observed_ns)
-        elif record.form == "syslog" or record.body[:1] == b"<":
+        elif record.form == "syslog" or has_priority(record.body):
             reading = self._read_syslog(record, clock, formats)
         else:
             reading = formats.read_line(decode(record.body), record.observed_ns)
@@ -107,12 +115,18 @@ class Parser:
     def _read_syslog(self, record: Record, clock: Clock, formats: Formats) -> Reading:
         """Read a syslog message and then its payload; what has no priority may be a line of any log."""
         observed_ns = record.observed_ns
+        if not record.body.startswith(b"<"):
+            reading = formats.read_line(decode(record.body), observed_ns)
+            if reading.severity is None and record.form == "syslog":
+                reading.severity = SEVERITY_NUMBERS[DEFAULT_PRIORITY & 7]
+            reading.fields.setdefault("facility", FACILITIES[DEFAULT_PRIORITY >> 3])
+            return reading
         parsed = parse_syslog(record.body, clock, observed_ns)
         if parsed.error is not None and parsed.host is None:
             reading = Reading(parsed.message, {})
-        elif parsed.priority is None or (parsed.host or "").lower() in LEVELS:
+        elif parsed.host is not None and parsed.host.lower() in LEVELS:
             text = decode(record.body)
-            reading = formats.read_line(text[text.find(">") + 1 :] if parsed.priority is not None else text, observed_ns)
+            reading = formats.read_line(text[text.find(">") + 1 :], observed_ns)
             parsed = SyslogMessage(reading.message, parsed.priority)
         else:
             reading = formats.read_payload(parsed.message, observed_ns)
@@ -120,8 +134,6 @@ class Parser:
         if parsed.priority is not None:
             level_says = "level" in reading.fields or "severity" in reading.fields
             reading.severity = max(stated, reading.severity or 0) if level_says else stated
-        elif reading.severity is None and record.form == "syslog":
-            reading.severity = SEVERITY_NUMBERS[DEFAULT_PRIORITY & 7]
         if parsed.time_ns is not None:
             reading.time_ns = parsed.time_ns
         reading.fields = _header_fields(parsed, reading.fields)

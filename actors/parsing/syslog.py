@@ -2,7 +2,7 @@
 
 A message that fits neither is no error: all of it is the message, and `error` says why. The two RFCs are told apart by
 the version after the priority. RFC 5424, where this is more lenient than its grammar, as receivers in the field are:
-names of structured data over 32 characters are kept, an APP-NAME, PROCID or MSGID over its length is cut; both are noted.
+names of structured data over 32 characters are kept, an APP-NAME, PROCID or MSGID over its length is cut; it is noted.
 RFC 3164, section 4.1, is a description of practice: priority, time, host and tag may each be missing here, the time may
 be any that `times` reads, and Cisco's sequence number, clock marks and `%FACILITY-SEVERITY-MNEMONIC` tags are known.
 """
@@ -27,6 +27,7 @@ DEFAULT_PRIORITY = 13  # user.notice (RFC 3164, section 4.3.3)
 _MAX_HOST, _MAX_APP, _MAX_PROCID, _MAX_MSGID, _MAX_SD_NAME = 255, 48, 128, 32, 255
 
 _PRIORITY = re.compile(r"<(0|[1-9]\d{0,2})>")
+_PRIORITY_BYTES = re.compile(rb"<\d{1,3}>")
 _VERSION = re.compile(r"([1-9]\d{0,2})(?= |$)")
 _HEADER_5424 = re.compile(r"[1-9]\d{0,2} (\S+) ([!-~]+) ([!-~]+) ([!-~]+) ([!-~]+) ")
 _TIME_5424 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)")
@@ -72,6 +73,11 @@ class SyslogMessage(msgspec.Struct, gc=False):
 def decode(body: bytes) -> str:
     """Return the text without its trailer; bytes that are not UTF-8 stay readable as `\\xf0`."""
     return body.decode("utf-8", "backslashreplace").rstrip("\r\n\x00").removeprefix("\ufeff")
+
+
+def has_priority(body: bytes) -> bool:
+    """Say whether bytes begin as only a syslog message does, with `<13>`."""
+    return body.startswith(b"<") and _PRIORITY_BYTES.match(body) is not None
 
 
 def parse_syslog(body: bytes, clock: Clock, observed_ns: int) -> SyslogMessage:

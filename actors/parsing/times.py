@@ -13,10 +13,8 @@ from typing import NamedTuple
 
 from protocol.clock import NS_PER_S
 
-_MONTHS = {
-    name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
-}
+_MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES.split(), start=1)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_CACHE = 8192
 _DAY_NS = 86_400 * NS_PER_S
@@ -29,10 +27,10 @@ _ZONE = r"(?P<zone>Z\b|[+-]\d\d:?\d\d(?!\d)|[+-]\d\d(?![\d:])| [+-]\d{4}(?!\d)| 
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 
 _SHAPES = (
-    # 2026-05-13T15:29:59.998Z, 2015-10-18 18:01:47,978, 2005-06-03-15.42.50.675872, 2018/09/14 19:03:05, 2014:07:02-00:17:45
+    # 2026-05-13T15:29:59.998Z, 2015-10-18 18:01:47,978, 2005-06-03-15.42.50.675872, 2018/09/14 19:03:05
     (
         "0123456789",
-        _YEAR + r"[-/.:](?P<month>\d\d?)[-/.:]" + _DAY + r"(?:[T_:-]| {1,3})"
+        _YEAR + r"[-/.:](?P<month>\d\d?)[-/.:]" + _DAY + r"(?:[T_:-]| {1,3}| - )"
         r"(?P<hour>\d\d?)[:.](?P<minute>\d\d)[:.](?P<second>\d\d)(?:[.,:](?P<fraction>\d+))?" + _ZONE,
     ),
     # Jun 14 15:16:01, Sun Dec 04 04:47:44 2005, Apr 15 2007 21:28:13, Apr 15 21:28:13 2007
@@ -81,6 +79,7 @@ _BY_FIRST = {
     letter: tuple(shape for first, shape in _COMPILED if letter.lower() in first)
     for letter in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 }
+_MAY_GO_ON = frozenset("+-12UGug")  # after a space: a zone or a year
 _MONTH_STARTS = frozenset("JFMASONDTWjfmasondtw")  # months and days of the week
 
 
@@ -100,9 +99,21 @@ class Clock:
         self.zone = zone
         self._seconds: dict[tuple[str, int], tuple[int, bool, bool] | None] = {}
         self._last: re.Pattern[str] | None = None
+        self._day = -1
+        self._plain: dict[str, tuple[int, bool, bool]] = {}  # `Jun 14 15:16:01` and `2015-10-18 18:01:47`, zone-less
 
     def read(self, text: str, start: int, observed_ns: int) -> Time | None:
         """Return the time that is written at `start`, or None if there is none."""
+        if observed_ns // _DAY_NS != self._day:
+            self._day = observed_ns // _DAY_NS
+            self._plain.clear()
+        for length in (15, 19):
+            plain = self._plain.get(text[start : start + length])
+            if plain is not None and (time := _finish_plain(text, start + length, plain)):
+                return time
+        return self._read_any(text, start, observed_ns)
+
+    def _read_any(self, text: str, start: int, observed_ns: int) -> Time | None:
         first = text[start : start + 1]
         shapes = _BY_FIRST.get(first)
         if shapes is None or (first > "9" and first not in _MONTH_STARTS):
@@ -137,7 +148,17 @@ class Clock:
             seconds[key] = known
         if known is None:
             return None
+        if known[1] and written == found.string[found.start() : found.start() + len(written)]:
+            self._remember(written, known)
         return Time(known[0] + extra_ns, found.end(), known[1], known[2])
+
+    def _remember(self, written: str, known: tuple[int, bool, bool]) -> None:
+        """Keep a zone-less second of fixed length; the fraction, if any, and its sign stand after it."""
+        whole = written.rstrip(".,")
+        if len(whole) in (15, 19) and whole[-3] == ":":
+            if len(self._plain) >= _MAX_CACHE:
+                self._plain.clear()
+            self._plain[whole] = known
 
     def _read_second(self, parts: dict[str, str | None], observed_ns: int) -> tuple[int, bool, bool] | None:
         epoch = parts.get("epoch")
@@ -166,6 +187,20 @@ class Clock:
         if int(digits[:2]) > 23 or int(digits[2:]) > 59:
             return self.zone, True
         return timezone(-offset if written[0] == "-" else offset), False
+
+
+def _finish_plain(text: str, end: int, known: tuple[int, bool, bool]) -> Time | None:
+    """Return the time of a known second that ends at `end`; None if a year, a zone or another digit may follow."""
+    extra_ns = 0
+    if text[end : end + 1] in (".", ","):
+        fraction = text[end + 1 : end + 4]
+        if not (fraction.isascii() and fraction.isdecimal() and len(fraction) == 3):
+            return None
+        extra_ns, end = int(fraction) * 1_000_000, end + 4
+    following = text[end : end + 2]
+    if following and (following[0] not in " ]|" or following[1:] in _MAY_GO_ON):
+        return None
+    return Time(known[0] + extra_ns, end, known[1], known[2])
 
 
 def _month_and_day(parts: dict[str, str | None]) -> tuple[int, int]:

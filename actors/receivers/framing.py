@@ -58,7 +58,7 @@ class Framing:
         return [(body[: self.max_message_bytes], cut)]
 
     def _read(self, start: int, messages: list[Message]) -> int:
-        """Read one frame that starts at `start`; return where the next one starts, or `start` if more bytes are needed."""
+        """Read the frame at `start`; return where the next one starts, or `start` if more bytes are needed."""
         buffer = self._buffer
         if self._skip_bytes:
             return self._skip_counted(start)

@@ -107,7 +107,8 @@ def main() -> int:
         events = parse_lines(lines, options.form)
         accuracy, score = grouping([event.template_id for event in events], truth)
         last = {event.template_id: event.template for event in events}
-        exact = sum(normalise(last[e.template_id]) == normalise(t) for e, t in zip(events, truth, strict=True)) / len(truth)
+        pairs = zip(events, truth, strict=True)
+        exact = sum(normalise(last[event.template_id]) == normalise(true) for event, true in pairs) / len(truth)
         rows.append((accuracy, score, exact))
         cost = measure_cost(lines, options.form)
         print(f"{folder.name:12} {accuracy:6.3f} {score:6.3f} {exact:6.3f} {len(last):4}/{len(set(truth)):<4} {cost}")

@@ -1,6 +1,6 @@
 """Compare the syslog parser and framing with the vectors of three implementations, field by field.
 
-    python -m tests.benchmarks.syslog [--data DIR]
+python -m tests.benchmarks.syslog [--data DIR]
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def actual_fields(parsed: SyslogMessage, names: Any) -> dict[str, Any]:
         "message": parsed.message, "pri": 13 if parsed.priority is None else parsed.priority,
         "version": parsed.version, "sd": parsed.structured_data, "time_ns": parsed.time_ns,
     }  # fmt: skip
-    return {name: normalise(every[name]) if name in ("host", "app", "procid", "msgid") else every[name] for name in names}
+    texts = ("host", "app", "procid", "msgid")
+    return {name: normalise(every[name]) if name in texts else every[name] for name in names}
 
 
 def compare_row(row: dict[str, Any], clock: Clock, observed_ns: int) -> tuple[str, str]:
@@ -101,8 +102,9 @@ def compare_batch(row: dict[str, Any], clock: Clock) -> list[tuple[str, str]]:
         text = text.replace('\\"', '"')
         parsed = parse_syslog(text.encode(), clock, parse_time("2026-07-01T00:00:00Z"))
         line = render(row["template"], parsed, text)
+        # rsyslog keeps the space between tag and message as part of the message.
         loose = {re.sub(r"(?<=[-,]) ", "", each) for each in lines}
-        if re.sub(r"(?<=[-,]) ", "", line) in loose:
+        if line in lines or line in loose:
             results.append(("exact", ""))
         elif text in OPTION_INPUTS:
             results.append(("option", OPTION_INPUTS[text]))
@@ -114,7 +116,7 @@ def compare_batch(row: dict[str, Any], clock: Clock) -> list[tuple[str, str]]:
 
 
 def render(template: str, parsed: SyslogMessage, text: str) -> str:
-    code = "emerg alert crit err warning notice info debug".split()[parsed.severity]
+    code = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"][parsed.severity]
     stamp = ""
     if parsed.time_ns is not None:
         stamp = datetime.fromtimestamp(parsed.time_ns / 1e9, UTC).strftime("%b %d %H:%M:%S")
@@ -138,10 +140,11 @@ def compare_wire(folder: Path) -> tuple[str, str]:
         messages = [body for body, _ in framing.feed(wire)] + [body for body, _ in framing.close()]
     shown = (folder / "expected.out").read_text(encoding="utf-8") if (folder / "expected.out").exists() else None
     if shown is None:
-        return ("exact", "") if len(messages) == 1 else ("DIFFERENT", f"{folder.name}: {len(messages)} messages for an error")
+        return ("exact", "") if len(messages) == 1 else ("DIFFERENT", f"{folder.name}: {len(messages)} messages")
     clock = Clock(UTC)
     metrics = [line for line in shown.splitlines() if line]
-    errors = [wrong for body, metric in zip(messages, metrics) if (wrong := check_metric(body, metric, clock))]
+    checks = [check_metric(body, metric, clock) for body, metric in zip(messages, metrics, strict=False)]
+    errors = [wrong for wrong in checks if wrong]
     if len(messages) < len(metrics) or errors:
         return "DIFFERENT", f"{folder.name}: {errors or len(messages)}"
     return "exact", ""
@@ -149,7 +152,8 @@ def compare_wire(folder: Path) -> tuple[str, str]:
 
 def check_metric(body: bytes, metric: str, clock: Clock) -> str:
     parsed = parse_syslog(body, clock, parse_time("2026-11-23T00:00:00Z"))
-    stated = dict(re.findall(r"(hostname|appname|procid|msgid|version|facility_code|severity_code)=\"?([^,\" ]+)", metric))
+    names = "hostname|appname|procid|msgid|version|facility_code|severity_code"
+    stated = dict(re.findall(rf'({names})="?([^," ]+)', metric))
     got = {
         "hostname": parsed.host, "appname": parsed.app, "procid": parsed.procid, "msgid": parsed.msgid,
         "version": None if parsed.version is None else f"{parsed.version}u",
