@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from actors.detectors.detector import Detector
-from actors.detectors.volume import Float64, SourceClock, count_of, stabilise
+from actors.detectors.volume import REWIND_NS, Float64, SourceClock, count_of, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
 from protocol.columns import Columns, Int64, Scores
@@ -121,9 +121,8 @@ class Cusum(Detector):
         return Scores(raw, expected, seen)
 
     def _learn(self, name: str, source: _Source, times: Int64, observed: Int64) -> Float64:
-        before_ns = source.clock.event_ns
         buckets = source.clock.follow(times, observed) // BUCKET_NS
-        if int(buckets[0]) < before_ns // BUCKET_NS or not source.bucket:
+        if int(buckets[0]) < source.bucket - REWIND_NS // BUCKET_NS or not source.bucket:
             source.bucket, source.count, source.empty = int(buckets[0]), 0, 0  # another stretch of history
         buckets = np.maximum(buckets, source.bucket)
         n = len(buckets)

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from actors.detectors.detector import Detector
-from actors.detectors.volume import Float64, SourceClock, bits_beyond, count_of, stabilise
+from actors.detectors.volume import REWIND_NS, Float64, SourceClock, bits_beyond, count_of, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
 from protocol.columns import Columns, Int64, Scores
@@ -243,7 +243,7 @@ class HoltWinters(Detector):
                 continue
             raw[index], expected[index], seen[index] = parts
         if learn and n:
-            self._watched_ns = max(self._watched_ns, int(batch.observed_ns.max()))
+            self._watched_ns = int(batch.observed_ns[-1])
         return Scores(raw, expected, seen)
 
     def _learn(
@@ -252,10 +252,9 @@ class HoltWinters(Detector):
         """Count the events into their buckets and say how far each one's bucket is beyond its forecast by then."""
         source.gaps.learn(observed, max(source.clock.observed_ns, source.watched_ns) if source.clock.observed_ns else 0)
         source.silent = False
-        before_ns = source.clock.event_ns
         buckets = source.clock.follow(times, observed) // BUCKET_NS
         series = source.series
-        if int(buckets[0]) < before_ns // BUCKET_NS or not series.bucket:
+        if int(buckets[0]) < series.bucket - REWIND_NS // BUCKET_NS or not series.bucket:
             series.bucket, series.count = int(buckets[0]), 0  # another stretch of history
             source.templates.clear()
         buckets = np.maximum(buckets, series.bucket)
@@ -340,7 +339,7 @@ class HoltWinters(Detector):
     def tick(self, now_ns: int) -> list[Finding]:
         """Close the buckets that time has closed; report bursts and silences since the last tick."""
         unwatched = now_ns - self._watched_ns > UNWATCHED_NS
-        self._watched_ns = max(now_ns, self._watched_ns)
+        self._watched_ns = now_ns
         for name, source in self._sources.items():
             if unwatched:
                 source.watched_ns = now_ns

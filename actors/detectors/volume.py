@@ -81,13 +81,15 @@ class SourceClock:
         live = 1.0 if lag <= LIVE_LAG_NS or within_zone else 0.0
         self.live = self.live + 0.1 * (live - self.live) if self.event_ns and self.observed_ns else live
         self.event_ns = int(placed[-1])
-        self.observed_ns = max(observed, self.observed_ns)
+        rewound = observed < self.observed_ns - REWIND_NS  # the wall clock was set
+        self.observed_ns = observed if rewound else max(observed, self.observed_ns)
         return placed
 
     def at(self, now_ns: int) -> int:
         """Return the source's time when the wall clock shows `now_ns`."""
         if not self.is_live():
             return self.event_ns
+        # Times of events are kept below TIME_MAX_NS, so this sum stays within 64 bits.
         return self.event_ns + max(min(now_ns, TIME_MAX_NS) - self.observed_ns, 0)
 
     def snapshot(self) -> list[float]:

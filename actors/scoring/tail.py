@@ -41,7 +41,8 @@ _CENTRES: Float64 = (_EDGES[1:] + _EDGES[:-1]) / 2
 
 def _bins(raw: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
     octaves = np.log2(np.maximum(raw, _EDGES[1])) - LOWEST_OCTAVE
-    return np.minimum((octaves * BINS_PER_OCTAVE).astype(np.int64), BINS - 1)
+    bins: npt.NDArray[np.int64] = np.minimum((octaves * BINS_PER_OCTAVE).astype(np.int64), BINS - 1)
+    return bins
 
 
 class Tail:
