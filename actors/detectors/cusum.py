@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from actors.detectors.detector import Detector
-from actors.detectors.volume import REWIND_NS, Float64, SourceClock, count_of, stabilise
+from actors.detectors.volume import REWIND_NS, Float64, SourceClock, count_of, noise_scale, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
 from protocol.columns import Columns, Int64, Scores
@@ -80,13 +80,13 @@ class _Source:
         if abs(z) < CLIP:
             self.level += GAIN * z * self.scale
             self.deviation += GAIN * (abs(z) * self.scale - self.deviation)
-            self.scale = max(1.0, 1.25 * self.deviation)
+            self.scale = noise_scale(self.level, self.deviation)
         return self.statistic()
 
     def _settle(self) -> None:
         self.level = median(self.first)
         self.deviation = median(abs(y - self.level) for y in self.first) * 1.4826 / 1.25
-        self.scale = max(1.0, 1.25 * self.deviation)
+        self.scale = noise_scale(self.level, self.deviation)
         self.first = []
 
     def start_over(self) -> None:
@@ -165,7 +165,7 @@ class Cusum(Detector):
         """Close the buckets that time has closed; report the changes since the last tick."""
         for name, source in self._sources.items():
             if source.clock.is_live():
-                self._close_until(name, source, source.clock.at(now_ns) // BUCKET_NS)
+                self._close_until(name, source, source.clock.settled(now_ns) // BUCKET_NS)
         findings = list(self._findings)
         self._findings.clear()
         return findings

@@ -11,7 +11,7 @@ On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), additive with 
 (Holt 1957; Winters 1960, "Forecasting Sales by Exponentially Weighted Moving Averages", section 3; damping: Gardner and McKenzie 1985.)
 Departures: counts are stabilised first, so that additive fits; r is clipped at 3 scales before anything is learnt of it, so that
 a burst does not become the level (a lasting change does after `RELEARN` buckets); scale is 1.25 times the mean |r|, at least
-1, the Poisson noise; the season has 96 quarter hours of a day, is learnt aside for a day, and before that the method is
+the Poisson noise and a tenth of the count; the season has 96 quarter hours of a day, is learnt aside for a day, and before that the method is
 double exponential. A template's bits are lowered by log2 of how many templates are followed, since each is a chance to be wrong.
 
 Silence is judged by the source's own gaps, as they were observed: exponential tail beyond the mean gap, of the scale
@@ -27,12 +27,13 @@ from __future__ import annotations
 
 from collections import deque
 from math import exp, log, sqrt
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 from actors.detectors.detector import Detector
-from actors.detectors.volume import REWIND_NS, Float64, SourceClock, bits_beyond, count_of, stabilise
+from actors.detectors.volume import REWIND_NS, Float64, SourceClock, bits_beyond, count_of, noise_scale, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
 from protocol.columns import Columns, Int64, Scores
@@ -43,6 +44,7 @@ TEMPLATES = 32
 BUCKET_S = 15
 BUCKET_NS = BUCKET_S * NS_PER_S
 WARM_BUCKETS = 16
+SETTLE = 9  # buckets that the first level is taken from
 MOST_EMPTY = 40  # buckets without an event that are closed one by one; beyond them the series waits for the next event
 LEVEL_GAIN, TREND_GAIN, SEASON_GAIN, SCALE_GAIN = 0.08, 0.01, 0.005, 0.03
 DAMPING = 0.9
@@ -91,13 +93,14 @@ class _Season:
 class _Series:
     """One count per bucket, and its forecast."""
 
-    __slots__ = ("bucket", "count", "deviation", "events", "level", "n", "outliers", "peak", "scale", "season", "trend")
+    __slots__ = ("bucket", "count", "deviation", "events", "first", "level", "n", "outliers", "peak", "scale", "season", "trend")
 
     def __init__(self, bucket: int, season: _Season | None = None) -> None:
         self.bucket = bucket  # the open one
         self.count = 0
         self.n = 0  # buckets closed
         self.events = 0
+        self.first: list[float] = []  # at most SETTLE, before there is a level
         self.level = self.trend = self.deviation = 0.0
         self.scale = 1.0
         self.outliers = 0  # clipped in a row, signed
@@ -115,7 +118,10 @@ class _Series:
         y, forecast = stabilise(self.count), self.forecast()
         residual = y - forecast
         z = residual / self.scale if self.n >= WARM_BUCKETS else 0.0
-        self._learn(residual)
+        if self.n < SETTLE:
+            self._settle(y)
+        else:
+            self._learn(residual)
         season = self.season
         if season is not None:
             slot = self.bucket * BUCKET_S % 86_400 // 900
@@ -133,24 +139,28 @@ class _Series:
         self.peak = max(self.peak * PEAK_FADING, z)
         return z
 
+    def _settle(self, y: float) -> None:
+        """Take level and scale from the median of the first buckets, the very first left out: it was not whole."""
+        self.first.append(y)
+        if self.n + 1 == SETTLE:
+            whole = self.first[1:]
+            self.level = median(whole)
+            self.deviation = median(abs(y - self.level) for y in whole) * 1.4826 / 1.25
+            self.scale = noise_scale(self.level, self.deviation)
+            self.first = []
+
     def _learn(self, residual: float) -> None:
-        gain = 1.0 / (self.n + 1)
-        if self.n >= WARM_BUCKETS // 2:
-            edge = CLIP * self.scale
-            clipped = min(max(residual, -edge), edge)
-            side = (residual > edge) - (residual < -edge)
-            self.outliers = self.outliers + side if side and self.outliers * side >= 0 else side
-            if abs(self.outliers) >= RELEARN:
-                clipped, gain = residual, 0.5
-        else:
-            clipped = residual
+        edge, gain = CLIP * self.scale, LEVEL_GAIN
+        clipped = min(max(residual, -edge), edge)
+        side = (residual > edge) - (residual < -edge)
+        self.outliers = self.outliers + side if side and self.outliers * side >= 0 else side
+        if abs(self.outliers) >= RELEARN:
+            clipped, gain = residual, 0.5
         trend = DAMPING * self.trend
-        self.level += trend + max(LEVEL_GAIN, gain) * clipped
-        if self.n >= WARM_BUCKETS:
-            self.trend = trend + TREND_GAIN * clipped
-        if self.n:
-            self.deviation += max(SCALE_GAIN, 1.0 / self.n) * (abs(clipped) - self.deviation)
-            self.scale = max(1.0, 1.25 * self.deviation)
+        self.level += trend + gain * clipped
+        self.trend = trend + TREND_GAIN * min(max(clipped, -edge), edge)
+        self.deviation += SCALE_GAIN * (min(abs(clipped), edge) - self.deviation)
+        self.scale = noise_scale(self.level, self.deviation)
 
     def skip_to(self, bucket: int) -> None:
         """Close buckets up to, not including, `bucket`; a stretch too long to be told from absence is left out."""
@@ -348,11 +358,11 @@ class HoltWinters(Detector):
             quiet_ns = now_ns - max(source.clock.observed_ns, source.watched_ns)
             # What follows a minute of nothing is not learnt as the new level: it is silence, or the source is a slow one.
             if quiet_ns < 60 * NS_PER_S or count_of(source.series.level) < 1.0:
-                self._close_until(name, source, source.clock.at(now_ns) // BUCKET_NS)
+                self._close_until(name, source, source.clock.settled(now_ns) // BUCKET_NS)
             elif source.series.count:
                 self._close(name, source)
             else:
-                source.series.bucket = max(source.series.bucket, source.clock.at(now_ns) // BUCKET_NS)
+                source.series.bucket = max(source.series.bucket, source.clock.settled(now_ns) // BUCKET_NS)
             self._hear_silence(name, source, now_ns, quiet_ns)
         findings = list(self._findings)
         self._findings.clear()

@@ -19,7 +19,7 @@ A breach is not learnt while the source has allowance left (`ALLOWANCE` events, 
 strange the next time; after that it is learnt like any event, so that a source that keeps on becomes its own new normal. While a
 source warms up (a tail, then SPOT, filled only with values judged by warm tails) score is 0 and threshold 1.
 
-State: at most `SOURCES` sources, each a tail of 8 KiB per detector and 16 KiB of SPOT; the least recently heard gives way.
+State: at most `SOURCES` sources, each a tail of 12 KiB per detector and 16 KiB of SPOT; the least recently heard gives way.
 Cost: about 1 us an event in batches of 200.
 """
 
@@ -237,7 +237,7 @@ def _learn(
         tail = state.tails.get(name)
         if tail is None:
             tail = state.tails[name] = Tail()
-        tail.learn(column[ordinary])
+        tail.learn(column[ordinary], observed_ns)
 
 
 __all__ = ["Blended", "Blender", "Index", "score_of"]
