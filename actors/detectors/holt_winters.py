@@ -356,17 +356,20 @@ class HoltWinters(Detector):
             if not source.clock.is_live():
                 continue
             quiet_ns = now_ns - max(source.clock.observed_ns, source.watched_ns)
-            # What follows a minute of nothing is not learnt as the new level: it is silence, or the source is a slow one.
-            if quiet_ns < 60 * NS_PER_S or count_of(source.series.level) < 1.0:
-                self._close_until(name, source, source.clock.settled(now_ns) // BUCKET_NS)
-            elif source.series.count:
-                self._close(name, source)
-            else:
-                source.series.bucket = max(source.series.bucket, source.clock.settled(now_ns) // BUCKET_NS)
+            self._pass_time(name, source, source.clock.settled(now_ns) // BUCKET_NS)
             self._hear_silence(name, source, now_ns, quiet_ns)
         findings = list(self._findings)
         self._findings.clear()
         return findings
+
+    def _pass_time(self, name: str, source: _Source, bucket: int) -> None:
+        """Close what time has closed. Empty buckets of a source that speaks in each are silence, not a new level."""
+        series = source.series
+        if series.count and series.bucket < bucket:
+            self._close(name, source)
+        if count_of(series.level) < 1.0:
+            self._close_until(name, source, bucket)
+        series.bucket = max(series.bucket, bucket)
 
     def _hear_silence(self, name: str, source: _Source, now_ns: int, quiet_ns: int) -> None:
         gaps = source.gaps

@@ -25,7 +25,7 @@ def read(path: Path, column: str) -> np.ndarray:
     """Return one column of a file with a heading, or all numbers of one without."""
     with gzip.open(path, "rt", newline="") as file:
         if column:
-            return np.array([float(row[column]) for row in csv.DictReader(file)])
+            return np.array([float(row[column]) for row in csv.DictReader(file) if row[column]])
         return np.array([float(number) for number in file.read().replace("\n", ",").split(",") if number.strip()])
 
 
