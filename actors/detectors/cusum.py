@@ -1,14 +1,15 @@
 """Two-sided CUSUM: whether the level of a source's volume has changed.
 
-Finds lasting changes that are too small to stand out in one bucket. Misses what averages out within a minute; silence is
-holt_winters.py's. On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), with z = (y - level) / scale in [-4, 4],
+Finds lasting changes that are too small to stand out in one bucket. Misses what averages out within a minute; silence
+is holt_winters.py's. On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), with z = (y - level) / scale in
+[-4, 4],
 
-    up = max(0, up + z - k)        down = max(0, down - z - k)        k = 1        (Page 1954, "Continuous Inspection Schemes")
+    up = max(0, up + z - k)        down = max(0, down - z - k)        k = 1        (Page 1954)
 
-For normal z, P(statistic > s) falls as e^(-2 k s) (Siegmund 1985, "Sequential Analysis", section 2.6), so s is worth 2 k s / ln 2 bits.
-A change is reported when these reach `CHANGE_BITS` and exceed what was seen in the last hours; the statistic is read before
-it is reset, and the level is learnt anew: median and median deviation of the next `RELEARN` buckets, during which nothing
-is scored. In between, level and scale follow slowly what is not itself an outlier.
+For normal z, P(statistic > s) falls as e^(-2 k s) (Siegmund 1985, "Sequential Analysis", section 2.6), so s is worth 2
+k s / ln 2 bits. A change is reported when these reach `CHANGE_BITS` and exceed what was seen in the last hours; the
+statistic is read before it is reset, and the level is learnt anew: median and median deviation of the next `RELEARN`
+buckets, during which nothing is scored. In between, level and scale follow slowly what is not itself an outlier.
 
 Departures: z is clipped, so that no bucket alone is a change of level (a burst is); up to three empty buckets count,
 longer stretches do not.

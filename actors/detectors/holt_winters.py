@@ -1,6 +1,7 @@
-"""Seasonal volume: how many events a source, and each of its frequent templates, should have now; and whether it still speaks.
+"""Seasonal volume: how many events a source and its frequent templates should have now, and whether it still speaks.
 
-Finds bursts, inside their bucket and at its end, and silence. Misses slow growth (the level follows; cusum.py) and the order of events.
+Finds bursts, inside their bucket and at its end, and silence. Misses slow growth (the level follows; cusum.py) and the
+order of events.
 
 On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), additive with a damped trend:
 
@@ -8,19 +9,21 @@ On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), additive with 
     level  = forecast without season + a r      trend = 0.9 trend + b r      season += g r        r = y - forecast
     z = (y(count so far) - forecast) / scale    raw = -log2 Q(z), the greatest of source and template       in bits
 
-(Holt 1957; Winters 1960, "Forecasting Sales by Exponentially Weighted Moving Averages", section 3; damping: Gardner and McKenzie 1985.)
-Departures: counts are stabilised first, so that additive fits; r is clipped at 3 scales before anything is learnt of it, so that
-a burst does not become the level (a lasting change does after `RELEARN` buckets); scale is 1.25 times the mean |r|, at least
-the Poisson noise and a tenth of the count; the season has 96 quarter hours of a day, is learnt aside for a day, and before that the method is
-double exponential. A template's bits are lowered by log2 of how many templates are followed, since each is a chance to be wrong.
+(Holt 1957; Winters 1960, "Forecasting Sales by Exponentially Weighted Moving Averages", section 3; damping: Gardner
+and McKenzie 1985.) Departures: counts are stabilised first, so that additive fits; r is clipped at 3 scales before
+anything is learnt of it, so that a burst does not become the level (a lasting change does after `RELEARN` buckets);
+scale is 1.25 times the mean |r|, at least the Poisson noise and a tenth of the count; the season has 96 quarter hours
+of a day, is learnt aside for a day, and before that the method is double exponential; a template has no season of its
+own and is raised by its source's. A template's bits are lowered by log2 of how many templates are followed, since each
+is a chance to be wrong.
 
-Silence is judged by the source's own gaps, as they were observed: exponential tail beyond the mean gap, of the scale
-s = max(deviation, greatest gap / ln n), so P(gap > g) = exp(-(g - mean) / s). It is reported once, when P < 1e-9, no sooner than after four
-minutes, where the forecast expects at least ten events; and again only after the source spoke. Time in which nobody
-watched (no tick and no event for two minutes) is nobody's silence.
+Silence is judged by the source's own gaps, as they were observed: exponential tail beyond the mean gap, of the scale s
+= max(deviation, greatest gap / ln n), so P(gap > g) = exp(-(g - mean) / s). It is reported once, when P < 1e-9, no
+sooner than after four minutes, where the forecast expects at least ten events; and again only after the source spoke.
+Time in which nobody watched (no tick and no event for two minutes) is nobody's silence.
 
-State: `SOURCES` sources of `TEMPLATES` templates (the least recently seen gives way), a dozen numbers each; 96 slots a source.
-Cost: about 1.5 us an event.
+State: `SOURCES` sources of `TEMPLATES` templates (the least recently seen gives way), a dozen numbers each; 96 slots a
+source. Cost: about 1.5 us an event.
 """
 
 from __future__ import annotations
@@ -93,7 +96,21 @@ class _Season:
 class _Series:
     """One count per bucket, and its forecast."""
 
-    __slots__ = ("bucket", "count", "deviation", "events", "first", "level", "n", "outliers", "peak", "scale", "season", "trend")
+    __slots__ = (
+        "bucket",
+        "count",
+        "deviation",
+        "events",
+        "first",
+        "level",
+        "lift",
+        "n",
+        "outliers",
+        "peak",
+        "scale",
+        "season",
+        "trend",
+    )
 
     def __init__(self, bucket: int, season: _Season | None = None) -> None:
         self.bucket = bucket  # the open one
@@ -105,13 +122,18 @@ class _Series:
         self.scale = 1.0
         self.outliers = 0  # clipped in a row, signed
         self.peak = 0.0  # greatest z of the last hours, fading
+        self.lift = 1.0  # a template has its source's season: its forecast is raised by this
         self.season = season
 
     def forecast(self) -> float:
         """Return the forecast of the open bucket on the stabilised scale."""
         season = self.season
         offset = season.offsets[self.bucket * BUCKET_S % 86_400 // 900] if season is not None and season.on else 0.0
-        return self.level + DAMPING * self.trend + offset
+        return (self.level + DAMPING * self.trend + offset) * self.lift
+
+    def seasonal_lift(self) -> float:
+        """Return how much more than its level this series expects of the open bucket, at least 1."""
+        return max(self.forecast() / self.level, 1.0) if self.season and self.season.on and self.level > 0.0 else 1.0
 
     def close(self) -> float:
         """Close the open bucket, learn it, open the next; return z of what was closed (0 while warming up)."""
@@ -289,6 +311,7 @@ class HoltWinters(Detector):
         bucket = source.series.bucket
         followed = source.templates
         beyond: list[tuple[int, float]] = []
+        lift = source.series.seasonal_lift()
         for i in range(start, end):
             template = templates[i]
             series = followed.get(template)
@@ -298,6 +321,7 @@ class HoltWinters(Detector):
                 followed.move_to_end(template)
                 series.skip_to(bucket)
             series.count += 1
+            series.lift = lift
             # Three times the level is z > 2 for any count worth a look; the rest need no logarithm.
             if series.n >= WARM_BUCKETS and series.count > 4:
                 z = (stabilise(series.count) - series.forecast()) / series.scale

@@ -1,10 +1,10 @@
 """What the volume detectors share: counts on a scale of constant variance, and the clock of a source.
 
-Counts: y = 2 sqrt(c + 3/8) turns a Poisson count into about a normal of variance 1 (Anscombe 1948), so one scale serves
-quiet and loud sources; a residual of z standard deviations upwards is worth -log2 Q(z) bits.
+Counts: y = 2 sqrt(c + 3/8) turns a Poisson count into about a normal of variance 1 (Anscombe 1948), so one scale
+serves quiet and loud sources; a residual of z standard deviations upwards is worth -log2 Q(z) bits.
 
-Clock: a source's time is that of its events. While they arrive as they happen (their lag behind observation is small, or
-small beside a whole number of quarter hours: a wrong time zone) time also passes without events, and silence can be
+Clock: a source's time is that of its events. While they arrive as they happen (their lag behind observation is small,
+or small beside a whole number of quarter hours: a wrong time zone) time also passes without events, and silence can be
 seen. For history, whose lag is anything, only events move the clock.
 """
 
@@ -20,7 +20,7 @@ from protocol.columns import Int64
 
 MOST_BITS = 64.0
 NOISE_RATIO = 0.05  # of a level: a change of a tenth of the count is nobody's burst, however regular the source
-LIVE_LAG_NS = 120 * NS_PER_S
+LIVE_LAG_NS = 300 * NS_PER_S
 ZONE_LAG_NS = 30 * NS_PER_S
 QUARTER_HOUR_NS = 900 * NS_PER_S
 WIDEST_ZONE_NS = 15 * 3600 * NS_PER_S

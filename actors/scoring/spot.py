@@ -10,12 +10,12 @@ Value Theory", equation 1 and Algorithms 1 to 3). Misses: slow drift (SPOT; DSPO
 excesses are not strongly clustered.
 
 Departures from the paper:
-  - sigma and xi come from probability-weighted moments (Hosking and Wallis 1987, "Parameter and Quantile Estimation for
-    the Generalized Pareto Distribution", section 3), not from Grimshaw's maximum of the likelihood: closed form, no root
-    finding that can fail, less variance below about 500 peaks and for |xi| < 0.4, which is where scores lie;
-  - a value beyond the threshold is learnt too, its excess cut at twice the threshold's: leaving it out (Algorithm 1) cuts
-    off the tail that is being estimated, and realised risk was three to four times the requested one; who knows that a
-    value is an anomaly does not offer it;
+  - sigma and xi come from probability-weighted moments (Hosking and Wallis 1987, "Parameter and Quantile Estimation
+    for the Generalized Pareto Distribution", section 3), not from Grimshaw's maximum of the likelihood: closed form,
+    no root finding that can fail, less variance below about 500 peaks and for |xi| < 0.4, which is where scores lie;
+  - a value beyond the threshold is learnt too, its excess cut at twice the threshold's: leaving it out (Algorithm 1)
+    cuts off the tail that is being estimated, and realised risk was three to four times the requested one; who knows
+    that a value is an anomaly does not offer it;
   - only the last `PEAKS` peaks are kept and n counts from the oldest of them, so the memory is bounded and fades;
   - the threshold is computed again after every `REFIT` new peaks, not after each.
 

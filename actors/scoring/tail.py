@@ -6,18 +6,19 @@ rarer than it is. Misses what the raw score itself does not order.
     p(x) = mass of the past at or above x / mass of the past                       in the body
     p(x) = max(that, p(u) max(GPD(x - u), 2^-(x - u)))                              beyond the level u
 
-The past is a histogram with bins of a constant ratio (as in DDSketch: Masson, Rim, Lee 2019) whose mass fades with each
-event. u is the bin where 2 % of the mass begins; beyond it a generalised Pareto tail (Pickands 1975), fitted on the bins by
-probability-weighted moments (Hosking and Wallis 1987), lets p keep falling beyond the greatest score yet seen. xi is held
-at or below 0: every raw score here is in bits, a logarithm of improbability, whose natural tail is 2^-x; a heavier tail shows
-itself as mass, which the first term counts. For the same reason p never falls faster than 2^-(x - u): the past may
-temper what a detector claims and cannot sharpen it. So a channel that never moved claims nothing: its constant has p = 1,
-and what rises above it has only its own bits to show.
+The past is a histogram with bins of a constant ratio (as in DDSketch: Masson, Rim, Lee 2019) whose mass fades with
+each event. u is the bin where 2 % of the mass begins; beyond it a generalised Pareto tail (Pickands 1975), fitted on
+the bins by probability-weighted moments (Hosking and Wallis 1987), lets p keep falling beyond the greatest score yet
+seen. xi is held at or below 0: every raw score here is in bits, a logarithm of improbability, whose natural tail is
+2^-x; a heavier tail shows itself as mass, which the first term counts. For the same reason p never falls faster than
+2^-(x - u): the past may temper what a detector claims and cannot sharpen it. So a channel that never moved claims
+nothing: its constant has p = 1, and what rises above it has only its own bits to show.
 
-What is learnt counts only after a minute, or once it is half of the past: volume scores of neighbouring events are almost
-the same, and a burst that climbs must not be judged by its own first seconds.
+What is learnt counts only after a minute, or once it is half of the past: volume scores of neighbouring events are
+almost the same, and a burst that climbs must not be judged by its own first seconds.
 
-State: three times `BINS` floats a channel (12 KiB). Cost: about 0.1 us a value, and 60 us whenever what was delayed is taken in.
+State: three times `BINS` floats a channel (12 KiB). Cost: about 0.1 us a value, and 60 us whenever what was delayed is
+taken in.
 """
 
 from __future__ import annotations

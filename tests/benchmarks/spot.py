@@ -43,8 +43,10 @@ def main() -> None:
             alarms, in_any_order = spot.learn(values).sum(), mixed.learn(shuffled).sum()
             drifting = sum(drift.learn(value) for value in values.tolist())
             n = len(values) - 1000
-            print(f"{name:28} n {n:6} requested {risk:.0e}: SPOT {alarms / n:.1e}, shuffled {in_any_order / n:.1e}, "
-                  f"DSPOT {drifting / n:.1e}")
+            print(
+                f"{name:28} n {n:6} requested {risk:.0e}: SPOT {alarms / n:.1e}, shuffled {in_any_order / n:.1e}, "
+                f"DSPOT {drifting / n:.1e}"
+            )
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ def test_masses_of_children_add_up() -> None:
     mass = source.reference.reshape(TREES, _NODES)
     np.testing.assert_allclose(mass[:, 0], source.mass, rtol=1e-4)
     parents = np.arange(_INNER)
-    np.testing.assert_allclose(mass[:, parents], mass[:, 2 * parents + 1] + mass[:, 2 * parents + 2], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        mass[:, parents], mass[:, 2 * parents + 1] + mass[:, 2 * parents + 2], rtol=1e-3, atol=1e-3
+    )
 
 
 def test_trees_are_grown_from_the_seed() -> None:

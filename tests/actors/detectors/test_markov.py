@@ -21,7 +21,9 @@ def test_order_is_followed_per_entity() -> None:
     markov = Markov()
     for k in range(300):  # two entities, each 1 2 3, interleaved by chance
         first, second = 2 * k + 1, 2 * k + 2
-        markov.score(make_batch(6, templates=[1, 1, 2, 2, 3, 3], entities=[first, second, second, first, first, second]))
+        markov.score(
+            make_batch(6, templates=[1, 1, 2, 2, 3, 3], entities=[first, second, second, first, first, second])
+        )
     steps = markov.score(make_batch(5, templates=[1, 2, 3, 1, 3], entities=[9999] * 3 + [9998] * 2)).raw
     assert steps[:4].max() < 0.1
     assert steps[4] > 8

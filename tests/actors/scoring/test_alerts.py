@@ -52,7 +52,9 @@ def test_a_new_kind_is_named_and_its_text_is_not() -> None:
 
 def test_findings_read_plainly() -> None:
     assert alert_of_finding(finding("silence")).title == "syslog fell silent: 0 events in 5 min, expected 312"
-    assert alert_of_finding(finding("burst", seen=4000)).title == "Burst from syslog: 4000 events in 5 min, expected 312"
+    assert (
+        alert_of_finding(finding("burst", seen=4000)).title == "Burst from syslog: 4000 events in 5 min, expected 312"
+    )
     assert sum(part.share for part in alert_of_finding(finding("silence")).explanation) < 1
 
 

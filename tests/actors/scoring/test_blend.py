@@ -18,7 +18,9 @@ def bits(n: int, seed: int) -> Scores:
     return scores_of(np.random.default_rng(seed).exponential(size=n) / np.log(2))
 
 
-def feed(blender: Blender, batches: int, *, first: int = 0, names: tuple[str, ...] = ("hst", "markov")) -> list[Blended]:
+def feed(
+    blender: Blender, batches: int, *, first: int = 0, names: tuple[str, ...] = ("hst", "markov")
+) -> list[Blended]:
     blends = []
     for k in range(first, first + batches):
         columns = make_batch(200, event_s=[k * 10 + i / 20 for i in range(200)])
