@@ -293,7 +293,7 @@ class HoltWinters(Detector):
         n = len(buckets)
         forecast, scale = np.full(n, np.nan), np.ones(n)
         count = np.empty(n)
-        bits_of_template = np.zeros(n)
+        beyond: list[tuple[int, float, float, float]] = []  # of templates: event, bits, expected, seen
         starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1)).tolist()
         for start, end in zip(starts, [*starts[1:], n], strict=True):
             self._close_until(name, source, int(buckets[start]))
@@ -301,16 +301,21 @@ class HoltWinters(Detector):
                 forecast[start:end], scale[start:end] = series.forecast(), series.scale
             count[start:end] = np.arange(series.count + 1, series.count + 1 + end - start)
             series.count += end - start
-            self._count_templates(source, templates, start, end, bits_of_template)
-        z = (2.0 * np.sqrt(count + 0.375) - forecast) / scale
-        bits = np.maximum(bits_beyond(z), bits_of_template)
+            beyond += self._count_templates(source, templates, start, end)
+        bits = bits_beyond((2.0 * np.sqrt(count + 0.375) - forecast) / scale)
         bits[np.isnan(forecast)] = np.nan
-        return bits, np.maximum(forecast * np.abs(forecast) / 4.0 - 0.375, 0.0), count
+        expected = np.maximum(forecast * np.abs(forecast) / 4.0 - 0.375, 0.0)
+        for i, *of_template in beyond:
+            if of_template[0] > bits[i]:
+                bits[i], expected[i], count[i] = of_template
+        return bits, expected, count
 
-    def _count_templates(self, source: _Source, templates: list[int], start: int, end: int, bits: Float64) -> None:
-        bucket = source.series.bucket
-        followed = source.templates
-        beyond: list[tuple[int, float]] = []
+    def _count_templates(
+        self, source: _Source, templates: list[int], start: int, end: int
+    ) -> list[tuple[int, float, float, float]]:
+        """Count events into their templates; return events, bits, expected and seen where a forecast is exceeded."""
+        bucket, followed = source.series.bucket, source.templates
+        beyond: list[tuple[int, float, float, float]] = []
         lift = source.series.seasonal_lift()
         for i in range(start, end):
             template = templates[i]
@@ -322,15 +327,17 @@ class HoltWinters(Detector):
                 series.skip_to(bucket)
             series.count += 1
             series.lift = lift
-            # Three times the level is z > 2 for any count worth a look; the rest need no logarithm.
+            # Below two scales or five events nothing is worth the logarithm.
             if series.n >= WARM_BUCKETS and series.count > 4:
-                z = (stabilise(series.count) - series.forecast()) / series.scale
+                forecast = series.forecast()
+                z = (stabilise(series.count) - forecast) / series.scale
                 if z > 2.0:
-                    beyond.append((i, z))
-        if beyond:
-            places = [i for i, _ in beyond]
-            chances = float(np.log2(len(followed)))
-            bits[places] = np.maximum(bits_beyond(np.array([z for _, z in beyond])) - chances, 0.0)
+                    beyond.append((i, z, count_of(forecast), series.count))
+        if not beyond:
+            return beyond
+        # Each template is a chance to be wrong (Bonferroni).
+        bits = bits_beyond(np.array([z for _, z, _, _ in beyond])) - np.log2(len(followed))
+        return [(i, b, *amounts) for b, (i, _, *amounts) in zip(bits.tolist(), beyond, strict=True)]
 
     def _judge(self, source: _Source, times: Int64) -> tuple[Float64, Float64, Float64]:
         """Score events that were counted before, against the open bucket; those of closed buckets are absent."""

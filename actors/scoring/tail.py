@@ -7,12 +7,13 @@ rarer than it is. Misses what the raw score itself does not order.
     p(x) = max(that, p(u) max(GPD(x - u), 2^-(x - u)))                              beyond the level u
 
 The past is a histogram with bins of a constant ratio (as in DDSketch: Masson, Rim, Lee 2019) whose mass fades with
-each event. u is the bin where 2 % of the mass begins; beyond it a generalised Pareto tail (Pickands 1975), fitted on
-the bins by probability-weighted moments (Hosking and Wallis 1987), lets p keep falling beyond the greatest score yet
-seen. xi is held at or below 0: every raw score here is in bits, a logarithm of improbability, whose natural tail is
-2^-x; a heavier tail shows itself as mass, which the first term counts. For the same reason p never falls faster than
-2^-(x - u): the past may temper what a detector claims and cannot sharpen it. So a channel that never moved claims
-nothing: its constant has p = 1, and what rises above it has only its own bits to show.
+each event, sooner while it is young: what was new in the first hour is no measure of what is new later. u is the bin
+where 2 % of the mass begins; beyond it a generalised Pareto tail (Pickands 1975), fitted on the bins by
+probability-weighted moments (Hosking and Wallis 1987), lets p keep falling beyond the greatest score yet seen. xi is
+held at or below 0: every raw score here is in bits, a logarithm of improbability, whose natural tail is 2^-x; a
+heavier tail shows itself as mass, which the first term counts. For the same reason p never falls faster than 2^-(x -
+u): the past may temper what a detector claims and cannot sharpen it. So a channel that never moved claims nothing: its
+constant has p = 1, and what rises above it has only its own bits to show.
 
 What is learnt counts only after a minute, or once it is half of the past: volume scores of neighbouring events are
 almost the same, and a burst that climbs must not be judged by its own first seconds.
@@ -34,7 +35,8 @@ BINS = 520
 BINS_PER_OCTAVE = 20  # a bin is 3.5 % wide
 LOWEST_OCTAVE = -6  # raw scores below 1/64 share the first bin; the last ends at 2^20
 LEVEL_SHARE = 0.02
-MEMORY = 50_000.0  # events after which what was learnt counts 1/e
+MEMORY = 50_000.0  # events after which what was learnt counts 1/e, at most; while young, a fifth of all events seen
+YOUNG_SHARE, YOUNG_LEAST = 0.2, 1000.0
 WARM = 400.0  # mass below which a channel has no past to be judged by
 DELAY_NS = 60 * 10**9
 DELAYED_SHARE = 0.5
@@ -56,7 +58,7 @@ class Tail:
     >>> tail = Tail()
     >>> tail.learn(np.random.default_rng(1).exponential(size=5000) / np.log(2))  # P(X >= x) = 2^-x
     >>> [float(f"{p:.1g}") for p in tail.judge(np.array([0.0, 1.0, 8.0, 30.0]))]
-    [1.0, 0.5, 0.005, 1e-09]
+    [1.0, 0.5, 0.005, 9e-10]
     """
 
     def __init__(self) -> None:
@@ -65,6 +67,7 @@ class Tail:
         self._delayed: Float64 = np.zeros(BINS)
         self._waiting = 0.0  # mass of `_delayed`
         self._since_ns = 0
+        self._seen = 0.0
         self._survival: Float64 = np.ones(BINS)
         self._level = 0.0
         self._level_share = 1.0
@@ -102,7 +105,9 @@ class Tail:
             self._take_in()
 
     def _take_in(self) -> None:
-        fading = float(np.exp(-self._waiting / MEMORY))
+        self._seen += self._waiting
+        memory = min(max(YOUNG_SHARE * self._seen, YOUNG_LEAST), MEMORY)
+        fading = float(np.exp(-self._waiting / memory))
         self._mass *= fading
         self._mass += self._delayed
         self._total = self._total * fading + self._waiting
@@ -139,7 +144,7 @@ class Tail:
             "delayed": self._delayed.tobytes(),
             "survival": self._survival.tobytes(),
             "since_ns": self._since_ns,
-            "numbers": [self._total, self._waiting, self._level, self._level_share, self._sigma, self._xi],
+            "numbers": [self._seen, self._total, self._waiting, self._level, self._level_share, self._sigma, self._xi],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -149,4 +154,5 @@ class Tail:
         self._since_ns = state["since_ns"]
         if len(self._mass) != BINS or len(self._survival) != BINS:
             raise ValueError(f"a tail has {BINS} bins, this snapshot {len(self._mass)}")
-        self._total, self._waiting, self._level, self._level_share, self._sigma, self._xi = state["numbers"]
+        self._seen, self._total, self._waiting, *fit = state["numbers"]
+        self._level, self._level_share, self._sigma, self._xi = fit
