@@ -1,14 +1,15 @@
 """Two-sided CUSUM: whether the level of a source's volume has changed.
 
-Finds lasting changes that are too small to stand out in one bucket. Misses what averages out within a minute; silence is
-holt_winters.py's. On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), with z = (y - level) / scale in [-4, 4],
+Finds lasting changes that are too small to stand out in one bucket. Misses what averages out within a minute; silence
+is holt_winters.py's. On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), with z = (y - level) / scale in
+[-4, 4],
 
-    up = max(0, up + z - k)        down = max(0, down - z - k)        k = 1        (Page 1954, "Continuous Inspection Schemes")
+    up = max(0, up + z - k)        down = max(0, down - z - k)        k = 1        (Page 1954)
 
-For normal z, P(statistic > s) falls as e^(-2 k s) (Siegmund 1985, "Sequential Analysis", section 2.6), so s is worth 2 k s / ln 2 bits.
-A change is reported when these reach `CHANGE_BITS` and exceed what was seen in the last hours; the statistic is read before
-it is reset, and the level is learnt anew: median and median deviation of the next `RELEARN` buckets, during which nothing
-is scored. In between, level and scale follow slowly what is not itself an outlier.
+For normal z, P(statistic > s) falls as e^(-2 k s) (Siegmund 1985, "Sequential Analysis", section 2.6), so s is worth 2
+k s / ln 2 bits. A change is reported when these reach `CHANGE_BITS` and exceed what was seen in the last hours; the
+statistic is read before it is reset, and the level is learnt anew: median and median deviation of the next `RELEARN`
+buckets, during which nothing is scored. In between, level and scale follow slowly what is not itself an outlier.
 
 Departures: z is clipped, so that no bucket alone is a change of level (a burst is); up to three empty buckets count,
 longer stretches do not.
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from actors.detectors.detector import Detector
-from actors.detectors.volume import Float64, SourceClock, count_of, stabilise
+from actors.detectors.volume import REWIND_NS, Float64, SourceClock, count_of, noise_scale, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
 from protocol.columns import Columns, Int64, Scores
@@ -80,13 +81,13 @@ class _Source:
         if abs(z) < CLIP:
             self.level += GAIN * z * self.scale
             self.deviation += GAIN * (abs(z) * self.scale - self.deviation)
-            self.scale = max(1.0, 1.25 * self.deviation)
+            self.scale = noise_scale(self.level, self.deviation)
         return self.statistic()
 
     def _settle(self) -> None:
         self.level = median(self.first)
         self.deviation = median(abs(y - self.level) for y in self.first) * 1.4826 / 1.25
-        self.scale = max(1.0, 1.25 * self.deviation)
+        self.scale = noise_scale(self.level, self.deviation)
         self.first = []
 
     def start_over(self) -> None:
@@ -121,9 +122,8 @@ class Cusum(Detector):
         return Scores(raw, expected, seen)
 
     def _learn(self, name: str, source: _Source, times: Int64, observed: Int64) -> Float64:
-        before_ns = source.clock.event_ns
         buckets = source.clock.follow(times, observed) // BUCKET_NS
-        if int(buckets[0]) < before_ns // BUCKET_NS or not source.bucket:
+        if int(buckets[0]) < source.bucket - REWIND_NS // BUCKET_NS or not source.bucket:
             source.bucket, source.count, source.empty = int(buckets[0]), 0, 0  # another stretch of history
         buckets = np.maximum(buckets, source.bucket)
         n = len(buckets)
@@ -166,7 +166,7 @@ class Cusum(Detector):
         """Close the buckets that time has closed; report the changes since the last tick."""
         for name, source in self._sources.items():
             if source.clock.is_live():
-                self._close_until(name, source, source.clock.at(now_ns) // BUCKET_NS)
+                self._close_until(name, source, source.clock.settled(now_ns) // BUCKET_NS)
         findings = list(self._findings)
         self._findings.clear()
         return findings

@@ -1,6 +1,7 @@
-"""Seasonal volume: how many events a source, and each of its frequent templates, should have now; and whether it still speaks.
+"""Seasonal volume: how many events a source and its frequent templates should have now, and whether it still speaks.
 
-Finds bursts, inside their bucket and at its end, and silence. Misses slow growth (the level follows; cusum.py) and the order of events.
+Finds bursts, inside their bucket and at its end, and silence. Misses slow growth (the level follows; cusum.py) and the
+order of events.
 
 On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), additive with a damped trend:
 
@@ -8,31 +9,34 @@ On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), additive with 
     level  = forecast without season + a r      trend = 0.9 trend + b r      season += g r        r = y - forecast
     z = (y(count so far) - forecast) / scale    raw = -log2 Q(z), the greatest of source and template       in bits
 
-(Holt 1957; Winters 1960, "Forecasting Sales by Exponentially Weighted Moving Averages", section 3; damping: Gardner and McKenzie 1985.)
-Departures: counts are stabilised first, so that additive fits; r is clipped at 3 scales before anything is learnt of it, so that
-a burst does not become the level (a lasting change does after `RELEARN` buckets); scale is 1.25 times the mean |r|, at least
-1, the Poisson noise; the season has 96 quarter hours of a day, is learnt aside for a day, and before that the method is
-double exponential. A template's bits are lowered by log2 of how many templates are followed, since each is a chance to be wrong.
+(Holt 1957; Winters 1960, "Forecasting Sales by Exponentially Weighted Moving Averages", section 3; damping: Gardner
+and McKenzie 1985.) Departures: counts are stabilised first, so that additive fits; r is clipped at 3 scales before
+anything is learnt of it, so that a burst does not become the level (a lasting change does after `RELEARN` buckets);
+scale is 1.25 times the mean |r|, at least the Poisson noise and a tenth of the count; the season has 96 quarter hours
+of a day, is learnt aside for a day, and before that the method is double exponential; a template has no season of its
+own and is raised by its source's. A template's bits are lowered by log2 of how many templates are followed, since each
+is a chance to be wrong.
 
-Silence is judged by the source's own gaps, as they were observed: exponential tail beyond the mean gap, of the scale
-s = max(deviation, greatest gap / ln n), so P(gap > g) = exp(-(g - mean) / s). It is reported once, when P < 1e-9, no sooner than after four
-minutes, where the forecast expects at least ten events; and again only after the source spoke. Time in which nobody
-watched (no tick and no event for two minutes) is nobody's silence.
+Silence is judged by the source's own gaps, as they were observed: exponential tail beyond the mean gap, of the scale s
+= max(deviation, greatest gap / ln n), so P(gap > g) = exp(-(g - mean) / s). It is reported once, when P < 1e-9, no
+sooner than after four minutes, where the forecast expects at least ten events; and again only after the source spoke.
+Time in which nobody watched (no tick and no event for two minutes) is nobody's silence.
 
-State: `SOURCES` sources of `TEMPLATES` templates (the least recently seen gives way), a dozen numbers each; 96 slots a source.
-Cost: about 1.5 us an event.
+State: `SOURCES` sources of `TEMPLATES` templates (the least recently seen gives way), a dozen numbers each; 96 slots a
+source. Cost: about 1.5 us an event.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from math import exp, log, sqrt
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 from actors.detectors.detector import Detector
-from actors.detectors.volume import Float64, SourceClock, bits_beyond, count_of, stabilise
+from actors.detectors.volume import REWIND_NS, Float64, SourceClock, bits_beyond, count_of, noise_scale, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
 from protocol.columns import Columns, Int64, Scores
@@ -43,6 +47,7 @@ TEMPLATES = 32
 BUCKET_S = 15
 BUCKET_NS = BUCKET_S * NS_PER_S
 WARM_BUCKETS = 16
+SETTLE = 9  # buckets that the first level is taken from
 MOST_EMPTY = 40  # buckets without an event that are closed one by one; beyond them the series waits for the next event
 LEVEL_GAIN, TREND_GAIN, SEASON_GAIN, SCALE_GAIN = 0.08, 0.01, 0.005, 0.03
 DAMPING = 0.9
@@ -91,31 +96,54 @@ class _Season:
 class _Series:
     """One count per bucket, and its forecast."""
 
-    __slots__ = ("bucket", "count", "deviation", "events", "level", "n", "outliers", "peak", "scale", "season", "trend")
+    __slots__ = (
+        "bucket",
+        "count",
+        "deviation",
+        "events",
+        "first",
+        "level",
+        "lift",
+        "n",
+        "outliers",
+        "peak",
+        "scale",
+        "season",
+        "trend",
+    )
 
     def __init__(self, bucket: int, season: _Season | None = None) -> None:
         self.bucket = bucket  # the open one
         self.count = 0
         self.n = 0  # buckets closed
         self.events = 0
+        self.first: list[float] = []  # at most SETTLE, before there is a level
         self.level = self.trend = self.deviation = 0.0
         self.scale = 1.0
         self.outliers = 0  # clipped in a row, signed
         self.peak = 0.0  # greatest z of the last hours, fading
+        self.lift = 1.0  # a template has its source's season: its forecast is raised by this
         self.season = season
 
     def forecast(self) -> float:
         """Return the forecast of the open bucket on the stabilised scale."""
         season = self.season
         offset = season.offsets[self.bucket * BUCKET_S % 86_400 // 900] if season is not None and season.on else 0.0
-        return self.level + DAMPING * self.trend + offset
+        return (self.level + DAMPING * self.trend + offset) * self.lift
+
+    def seasonal_lift(self) -> float:
+        """Return how much more than its level this series expects of the open bucket, at least 1."""
+        return max(self.forecast() / self.level, 1.0) if self.season and self.season.on and self.level > 0.0 else 1.0
 
     def close(self) -> float:
         """Close the open bucket, learn it, open the next; return z of what was closed (0 while warming up)."""
         y, forecast = stabilise(self.count), self.forecast()
         residual = y - forecast
         z = residual / self.scale if self.n >= WARM_BUCKETS else 0.0
-        self._learn(residual)
+        if self.n < SETTLE:
+            self._settle(y)
+        else:
+            self._learn(residual)
         season = self.season
         if season is not None:
             slot = self.bucket * BUCKET_S % 86_400 // 900
@@ -133,24 +161,28 @@ class _Series:
         self.peak = max(self.peak * PEAK_FADING, z)
         return z
 
+    def _settle(self, y: float) -> None:
+        """Take level and scale from the median of the first buckets, the very first left out: it was not whole."""
+        self.first.append(y)
+        if self.n + 1 == SETTLE:
+            whole = self.first[1:]
+            self.level = median(whole)
+            self.deviation = median(abs(y - self.level) for y in whole) * 1.4826 / 1.25
+            self.scale = noise_scale(self.level, self.deviation)
+            self.first = []
+
     def _learn(self, residual: float) -> None:
-        gain = 1.0 / (self.n + 1)
-        if self.n >= WARM_BUCKETS // 2:
-            edge = CLIP * self.scale
-            clipped = min(max(residual, -edge), edge)
-            side = (residual > edge) - (residual < -edge)
-            self.outliers = self.outliers + side if side and self.outliers * side >= 0 else side
-            if abs(self.outliers) >= RELEARN:
-                clipped, gain = residual, 0.5
-        else:
-            clipped = residual
+        edge, gain = CLIP * self.scale, LEVEL_GAIN
+        clipped = min(max(residual, -edge), edge)
+        side = (residual > edge) - (residual < -edge)
+        self.outliers = self.outliers + side if side and self.outliers * side >= 0 else side
+        if abs(self.outliers) >= RELEARN:
+            clipped, gain = residual, 0.5
         trend = DAMPING * self.trend
-        self.level += trend + max(LEVEL_GAIN, gain) * clipped
-        if self.n >= WARM_BUCKETS:
-            self.trend = trend + TREND_GAIN * clipped
-        if self.n:
-            self.deviation += max(SCALE_GAIN, 1.0 / self.n) * (abs(clipped) - self.deviation)
-            self.scale = max(1.0, 1.25 * self.deviation)
+        self.level += trend + gain * clipped
+        self.trend = trend + TREND_GAIN * min(max(clipped, -edge), edge)
+        self.deviation += SCALE_GAIN * (min(abs(clipped), edge) - self.deviation)
+        self.scale = noise_scale(self.level, self.deviation)
 
     def skip_to(self, bucket: int) -> None:
         """Close buckets up to, not including, `bucket`; a stretch too long to be told from absence is left out."""
@@ -243,7 +275,7 @@ class HoltWinters(Detector):
                 continue
             raw[index], expected[index], seen[index] = parts
         if learn and n:
-            self._watched_ns = max(self._watched_ns, int(batch.observed_ns.max()))
+            self._watched_ns = int(batch.observed_ns[-1])
         return Scores(raw, expected, seen)
 
     def _learn(
@@ -252,17 +284,16 @@ class HoltWinters(Detector):
         """Count the events into their buckets and say how far each one's bucket is beyond its forecast by then."""
         source.gaps.learn(observed, max(source.clock.observed_ns, source.watched_ns) if source.clock.observed_ns else 0)
         source.silent = False
-        before_ns = source.clock.event_ns
         buckets = source.clock.follow(times, observed) // BUCKET_NS
         series = source.series
-        if int(buckets[0]) < before_ns // BUCKET_NS or not series.bucket:
+        if int(buckets[0]) < series.bucket - REWIND_NS // BUCKET_NS or not series.bucket:
             series.bucket, series.count = int(buckets[0]), 0  # another stretch of history
             source.templates.clear()
         buckets = np.maximum(buckets, series.bucket)
         n = len(buckets)
         forecast, scale = np.full(n, np.nan), np.ones(n)
         count = np.empty(n)
-        bits_of_template = np.zeros(n)
+        beyond: list[tuple[int, float, float, float]] = []  # of templates: event, bits, expected, seen
         starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1)).tolist()
         for start, end in zip(starts, [*starts[1:], n], strict=True):
             self._close_until(name, source, int(buckets[start]))
@@ -270,16 +301,22 @@ class HoltWinters(Detector):
                 forecast[start:end], scale[start:end] = series.forecast(), series.scale
             count[start:end] = np.arange(series.count + 1, series.count + 1 + end - start)
             series.count += end - start
-            self._count_templates(source, templates, start, end, bits_of_template)
-        z = (2.0 * np.sqrt(count + 0.375) - forecast) / scale
-        bits = np.maximum(bits_beyond(z), bits_of_template)
+            beyond += self._count_templates(source, templates, start, end)
+        bits = bits_beyond((2.0 * np.sqrt(count + 0.375) - forecast) / scale)
         bits[np.isnan(forecast)] = np.nan
-        return bits, np.maximum(forecast * np.abs(forecast) / 4.0 - 0.375, 0.0), count
+        expected = np.maximum(forecast * np.abs(forecast) / 4.0 - 0.375, 0.0)
+        for i, *of_template in beyond:
+            if of_template[0] > bits[i]:
+                bits[i], expected[i], count[i] = of_template
+        return bits, expected, count
 
-    def _count_templates(self, source: _Source, templates: list[int], start: int, end: int, bits: Float64) -> None:
-        bucket = source.series.bucket
-        followed = source.templates
-        beyond: list[tuple[int, float]] = []
+    def _count_templates(
+        self, source: _Source, templates: list[int], start: int, end: int
+    ) -> list[tuple[int, float, float, float]]:
+        """Count events into their templates; return events, bits, expected and seen where a forecast is exceeded."""
+        bucket, followed = source.series.bucket, source.templates
+        beyond: list[tuple[int, float, float, float]] = []
+        lift = source.series.seasonal_lift()
         for i in range(start, end):
             template = templates[i]
             series = followed.get(template)
@@ -289,15 +326,18 @@ class HoltWinters(Detector):
                 followed.move_to_end(template)
                 series.skip_to(bucket)
             series.count += 1
-            # Three times the level is z > 2 for any count worth a look; the rest need no logarithm.
+            series.lift = lift
+            # Below two scales or five events nothing is worth the logarithm.
             if series.n >= WARM_BUCKETS and series.count > 4:
-                z = (stabilise(series.count) - series.forecast()) / series.scale
+                forecast = series.forecast()
+                z = (stabilise(series.count) - forecast) / series.scale
                 if z > 2.0:
-                    beyond.append((i, z))
-        if beyond:
-            places = [i for i, _ in beyond]
-            chances = float(np.log2(len(followed)))
-            bits[places] = np.maximum(bits_beyond(np.array([z for _, z in beyond])) - chances, 0.0)
+                    beyond.append((i, z, count_of(forecast), series.count))
+        if not beyond:
+            return beyond
+        # Each template is a chance to be wrong (Bonferroni).
+        bits = bits_beyond(np.array([z for _, z, _, _ in beyond])) - np.log2(len(followed))
+        return [(i, b, *amounts) for b, (i, _, *amounts) in zip(bits.tolist(), beyond, strict=True)]
 
     def _judge(self, source: _Source, times: Int64) -> tuple[Float64, Float64, Float64]:
         """Score events that were counted before, against the open bucket; those of closed buckets are absent."""
@@ -340,24 +380,27 @@ class HoltWinters(Detector):
     def tick(self, now_ns: int) -> list[Finding]:
         """Close the buckets that time has closed; report bursts and silences since the last tick."""
         unwatched = now_ns - self._watched_ns > UNWATCHED_NS
-        self._watched_ns = max(now_ns, self._watched_ns)
+        self._watched_ns = now_ns
         for name, source in self._sources.items():
             if unwatched:
                 source.watched_ns = now_ns
             if not source.clock.is_live():
                 continue
             quiet_ns = now_ns - max(source.clock.observed_ns, source.watched_ns)
-            # What follows a minute of nothing is not learnt as the new level: it is silence, or the source is a slow one.
-            if quiet_ns < 60 * NS_PER_S or count_of(source.series.level) < 1.0:
-                self._close_until(name, source, source.clock.at(now_ns) // BUCKET_NS)
-            elif source.series.count:
-                self._close(name, source)
-            else:
-                source.series.bucket = max(source.series.bucket, source.clock.at(now_ns) // BUCKET_NS)
+            self._pass_time(name, source, source.clock.settled(now_ns) // BUCKET_NS)
             self._hear_silence(name, source, now_ns, quiet_ns)
         findings = list(self._findings)
         self._findings.clear()
         return findings
+
+    def _pass_time(self, name: str, source: _Source, bucket: int) -> None:
+        """Close what time has closed. Empty buckets of a source that speaks in each are silence, not a new level."""
+        series = source.series
+        if series.count and series.bucket < bucket:
+            self._close(name, source)
+        if count_of(series.level) < 1.0:
+            self._close_until(name, source, bucket)
+        series.bucket = max(series.bucket, bucket)
 
     def _hear_silence(self, name: str, source: _Source, now_ns: int, quiet_ns: int) -> None:
         gaps = source.gaps

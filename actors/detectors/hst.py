@@ -1,22 +1,23 @@
 """Half-Space Trees: how empty the region is that an event's content lies in.
 
-Finds events whose numbers are unusual together (a long line, many digits, a severity, a template or an entity that is rare
-for this source) without a model of the log. Misses order and volume, and what differs only in words.
+Finds events whose numbers are unusual together (a long line, many digits, a severity, a template or an entity that is
+rare for this source) without a model of the log. Misses order and volume, and what differs only in words.
 
-Each of the trees halves the feature space at random, `DEPTH` times over; a node's mass is how much of the recent past fell into
-it. With r the mass of the node that an event reaches at depth k, M the mass of all,
+Each of the trees halves the feature space at random, `DEPTH` times over; a node's mass is how much of the recent past
+fell into it. With r the mass of the node that an event reaches at depth k, M the mass of all,
 
     density = r 2^k / M        raw = 1.5 mean over trees of (DEPTH - log2(density + 2^-DEPTH))    in bits
 
-Descent stops at the first node with r <= 2 % of M, as there is no more to learn below (Tan, Ting, Liu 2011, "Fast Anomaly
-Detection for Streaming Data", section 3: 10 % of the window).
+Descent stops at the first node with r <= 2 % of M, as there is no more to learn below (Tan, Ting, Liu 2011, "Fast
+Anomaly Detection for Streaming Data", section 3: 10 % of the window).
 
 Departures from the paper:
-  - features are the parser's, each scaled to [0, 1], and two that this detector keeps for each source and sees as they were
-    before the batch: rarity of the template and of the leading entity, -log2(frequency) / 16;
+  - features are the parser's, each scaled to [0, 1], and two that this detector keeps for each source and sees as they
+    were before the batch: rarity of the template and of the leading entity, -log2(frequency) / 16;
   - a node is cut at random in the middle 70 % of its own range, where the paper draws a work range for each tree and
     halves it: the paper's second cut of a dimension falls on the edge of [0, 1] and is lost;
-  - the paper sums r 2^k over trees; the mean of its logarithm lets the few trees that cut the telling dimension be heard;
+  - the paper sums r 2^k over trees; the mean of its logarithm lets the few trees that cut the telling dimension be
+    heard;
   - the reference is not the last window alone but fades (0.8 a window): rare kinds stay known beyond 256 events;
   - the trees are the same for all sources, the masses are each source's own.
 
@@ -77,7 +78,7 @@ def _grow(seed: int) -> tuple[Int, Float32]:
 
 
 class _Frequencies:
-    """Fading counts of templates (exact, bounded) and of entities (count-min sketch, Cormode and Muthukrishnan 2005)."""
+    """Fading counts of templates (exact, bounded) and of entities (count-min sketch, Cormode, Muthukrishnan 2005)."""
 
     def __init__(self) -> None:
         self.total = 0.0
@@ -109,7 +110,7 @@ class _Frequencies:
 
 
 def _cells(entities: npt.NDArray[np.uint64]) -> tuple[Int, Int]:
-    """Return the column of each entity in each row of the sketch. Keys are parts of a hash, so their bits serve as they are."""
+    """Return the column of each entity in each row of the sketch: bits of the key, which is part of a hash."""
     mask = np.uint64(SKETCH_COLUMNS - 1)
     spread = entities * np.uint64(0x9E3779B97F4A7C15)
     return ((spread >> np.uint64(50)) & mask).astype(np.int64), ((spread >> np.uint64(30)) & mask).astype(np.int64)
@@ -260,6 +261,6 @@ class HalfSpaceTrees(Detector):
             source.mass, source.filled, source.windows, source.mean = saved["numbers"]
             source.limit = np.float32(LIMIT_RATIO * source.mass)
             source.frequencies.total = saved["total"]
-            source.frequencies.templates = {template: count for template, count in saved["templates"]}
+            source.frequencies.templates = dict(saved["templates"])
             sketch = np.frombuffer(saved["sketch"], np.float32)
             source.frequencies.sketch = sketch.reshape(SKETCH_ROWS, SKETCH_COLUMNS).copy()

@@ -1,21 +1,21 @@
 """First-order Markov chains over templates: how surprising it is that this template follows that one.
 
-Finds a kind of line never seen before, and steps out of order in what one entity does (a block, a session, an address) or in what
-a source says. Misses what keeps its order and changes its pace, and orders longer than one step.
+Finds a kind of line never seen before, and steps out of order in what one entity does (a block, a session, an address)
+or in what a source says. Misses what keeps its order and changes its pace, and orders longer than one step.
 
     p(b | a) = (n_ab + d_a p(b)) / (n_a + d_a)        p(b) = (n_b + d 2^-31) / (n + d)        surprisal = -log2 p
 
 n counts, d_a is the number of different successors of a, d of different templates: escape of method C (Moffat 1990;
-Witten and Bell 1991, section III), and after the last escape every template id is equally likely (order -1 of PPM, Cleary and
-Witten 1984), so a template never seen costs 31 bits more than any escape and is always the most surprising.
-Two chains a source: one follows each leading entity (its first event follows `START`), one the source as a whole. An event
-with an entity is scored by the entity's chain, one without by the source's: where many entities interleave, the order
-across them is chance, and the maximum of both only adds its noise (HDFS, 111,290 lines, per block: see
-tests/benchmarks/sequence.py).
+Witten and Bell 1991, section III), and after the last escape every template id is equally likely (order -1 of PPM,
+Cleary and Witten 1984), so a template never seen costs 31 bits more than any escape and is always the most surprising.
+Two chains a source: one follows each leading entity (its first event follows `START`), one the source as a whole. An
+event with an entity is scored by the entity's chain, one without by the source's: where many entities interleave, the
+order across them is chance, and the maximum of both only adds its noise. Misses too what should have followed and did
+not: nobody tells the end of a sequence (tests/benchmarks/sequence.py measures what the end would add).
 
-State: `SOURCES` sources; a chain holds `TRANSITIONS` transitions, the rarest half given up beyond that, and halves its counts
-at `EVENTS` events, so old habits fade; the last template of `ENTITIES` entities in all, unused ones first given up.
-Cost: a few dictionary look-ups an event, about 2 us.
+State: `SOURCES` sources; a chain holds `TRANSITIONS` transitions, the rarest half given up beyond that, and halves its
+counts at `EVENTS` events, so old habits fade; the last template of `ENTITIES` entities in all, unused ones first given
+up. Cost: a few dictionary look-ups an event, about 2 us.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What the volume detectors share: counts on a scale of constant variance, and the clock of a source.
 
-Counts: y = 2 sqrt(c + 3/8) turns a Poisson count into about a normal of variance 1 (Anscombe 1948), so one scale serves
-quiet and loud sources; a residual of z standard deviations upwards is worth -log2 Q(z) bits.
+Counts: y = 2 sqrt(c + 3/8) turns a Poisson count into about a normal of variance 1 (Anscombe 1948), so one scale
+serves quiet and loud sources; a residual of z standard deviations upwards is worth -log2 Q(z) bits.
 
-Clock: a source's time is that of its events. While they arrive as they happen (their lag behind observation is small, or
-small beside a whole number of quarter hours: a wrong time zone) time also passes without events, and silence can be
+Clock: a source's time is that of its events. While they arrive as they happen (their lag behind observation is small,
+or small beside a whole number of quarter hours: a wrong time zone) time also passes without events, and silence can be
 seen. For history, whose lag is anything, only events move the clock.
 """
 
@@ -19,11 +19,13 @@ from protocol.clock import NS_PER_S
 from protocol.columns import Int64
 
 MOST_BITS = 64.0
-LIVE_LAG_NS = 120 * NS_PER_S
+NOISE_RATIO = 0.05  # of a level: a change of a tenth of the count is nobody's burst, however regular the source
+LIVE_LAG_NS = 300 * NS_PER_S
 ZONE_LAG_NS = 30 * NS_PER_S
 QUARTER_HOUR_NS = 900 * NS_PER_S
 WIDEST_ZONE_NS = 15 * 3600 * NS_PER_S
 LIVE_SHARE = 0.8
+GRACE_NS = 15 * NS_PER_S  # events may come this late into a bucket that time alone would have closed
 REWIND_NS = 3600 * NS_PER_S
 TIME_MAX_NS = 1 << 62  # sums of two times stay within 63 bits
 
@@ -33,6 +35,11 @@ Float64 = npt.NDArray[np.float64]
 def stabilise(count: float) -> float:
     """Return the count on the scale where its standard deviation is about 1."""
     return 2.0 * sqrt(max(count, 0.0) + 0.375)
+
+
+def noise_scale(level: float, deviation: float) -> float:
+    """Return the scale of residuals: 1.25 mean absolute deviations, at least Poisson's 1 and a tenth of the count."""
+    return max(1.0, NOISE_RATIO * level, 1.25 * deviation)
 
 
 def count_of(level: float) -> float:
@@ -81,13 +88,19 @@ class SourceClock:
         live = 1.0 if lag <= LIVE_LAG_NS or within_zone else 0.0
         self.live = self.live + 0.1 * (live - self.live) if self.event_ns and self.observed_ns else live
         self.event_ns = int(placed[-1])
-        self.observed_ns = max(observed, self.observed_ns)
+        rewound = observed < self.observed_ns - REWIND_NS  # the wall clock was set
+        self.observed_ns = observed if rewound else max(observed, self.observed_ns)
         return placed
+
+    def settled(self, now_ns: int) -> int:
+        """Return the time before which no more events are awaited when the wall clock shows `now_ns`."""
+        return self.at(now_ns) - GRACE_NS
 
     def at(self, now_ns: int) -> int:
         """Return the source's time when the wall clock shows `now_ns`."""
         if not self.is_live():
             return self.event_ns
+        # Times of events are kept below TIME_MAX_NS, so this sum stays within 64 bits.
         return self.event_ns + max(min(now_ns, TIME_MAX_NS) - self.observed_ns, 0)
 
     def snapshot(self) -> list[float]:

@@ -1,12 +1,13 @@
 """From breaches and findings to alerts, one for each thing that happened.
 
-Two rules. `anomalous_event`: one event is stranger than the threshold; keyed by its leading entity, else by its source.
-`volume_change`: the amount is; keyed by the source, whether an event of the burst, the forecast or the level noticed it, so that
-a burst, the detectors that all report it and the return to normal are one alert. An event whose greatest share comes from a
-volume detector belongs to the second.
+Two rules. `anomalous_event`: one event is stranger than the threshold; keyed by its leading entity, else by its
+source. `volume_change`: the amount is; keyed by the source, whether an event of the burst, the forecast or the level
+noticed it, so that a burst, the detectors that all report it and the return to normal are one alert. An event whose
+greatest share comes from a volume detector belongs to the second.
 
-The deduplicator lets one alert of a key through and folds the rest while they follow each other within the quiet window,
-for at most `LONGEST_NS`; and no more than `ABREAST` alerts of one rule from one source within a window, whatever their keys.
+The deduplicator lets one alert of a key through and folds the rest while they follow each other within the quiet
+window, for at most `LONGEST_NS`; and no more than `ABREAST` alerts of one rule from one source within a window,
+whatever their keys.
 
 State: `KEYS` keys and as many pairs of rule and source, the least recently used given up. Cost: a look-up an alert.
 """
@@ -136,13 +137,13 @@ class Deduplicator:
         now = alert.ts_ns
         entry = self._open.get(alert.dedup_key)
         # What lies far before the first is another stretch of history, not a repetition.
-        if entry is not None and entry[0] - self.quiet_ns <= now <= entry[1] + self.quiet_ns:
-            if now - entry[0] <= self.longest_ns:
-                entry[1] = max(entry[1], now)
-                entry[2] += 1
-                self.folded += 1
-                self._open.move_to_end(alert.dedup_key)
-                return False
+        goes_on = entry is not None and entry[0] - self.quiet_ns <= now <= entry[1] + self.quiet_ns
+        if entry is not None and goes_on and now - entry[0] <= self.longest_ns:
+            entry[1] = max(entry[1], now)
+            entry[2] += 1
+            self.folded += 1
+            self._open.move_to_end(alert.dedup_key)
+            return False
         shown = self._abreast.use(f"{alert.rule_kind}:{alert.rule_id}:{alert.source}", list)
         if len(shown) == ABREAST and all(abs(now - time) <= self.quiet_ns for time in shown):
             self.folded += 1

@@ -4,23 +4,25 @@ Raw scores become tail probabilities p_k of the source's own past (tail.py). The
 
     p = m / sum(1 / p_k)        over the m detectors present
 
-(Wilson 2019, "The harmonic mean p-value for combining dependent tests", equation 1): it holds for dependent tests, which
-detectors that look at the same event are; it is never below the least p_k and never above m times it, so one sure detector is
-heard through three that see nothing; Cauchy's combination (Liu, Xie 2020) would let a single p near 1 cancel it. And it
-is a sum, so each detector's share of the score is its term of that sum, and the shares add up.
+(Wilson 2019, "The harmonic mean p-value for combining dependent tests", equation 1): it holds for dependent tests,
+which detectors that look at the same event are; it is never below the least p_k and never above m times it, so one
+sure detector is heard through three that see nothing; Cauchy's combination (Liu, Xie 2020) would let a single p near 1
+cancel it. And it is a sum, so each detector's share of the score is its term of that sum, and the shares add up.
 
     x = -log10 p        score = x / (x + 5)        threshold = the same map of z
 
-z is SPOT's threshold on x (spot.py) at a risk that spends the alert budget: alerts wanted a day over events a day. It is
-held between the nominal -log10(risk) and `CEILING`, beyond which anything counts: a past of extremes must not make a
-source deaf. Misses: what every detector misses; and a breach for every event of a kind that a source has made ordinary.
+z is SPOT's threshold on x (spot.py) at a risk that spends the alert budget: alerts wanted a day over events a day. It
+is held between the nominal -log10(risk) and `CEILING`, beyond which anything counts: a past of extremes must not make
+a source deaf. Misses: what every detector misses; and a breach for every event of a kind that a source has made
+ordinary.
 
-A breach is not learnt while the source has allowance left (`ALLOWANCE` events, which comes back slowly), so that a rare kind stays
-strange the next time; after that it is learnt like any event, so that a source that keeps on becomes its own new normal. While a
-source warms up (a tail, then SPOT, filled only with values judged by warm tails) score is 0 and threshold 1.
+A breach is not learnt while the source has allowance left (`ALLOWANCE` events, which comes back slowly), so that a
+rare kind stays strange the next time; after that it is learnt like any event, so that a source that keeps on becomes
+its own new normal. While a source warms up (a tail, then SPOT, filled only with values judged by warm tails) score is
+0 and threshold 1.
 
-State: at most `SOURCES` sources, each a tail of 8 KiB per detector and 16 KiB of SPOT; the least recently heard gives way.
-Cost: about 1 us an event in batches of 200.
+State: at most `SOURCES` sources, each a tail of 12 KiB per detector and 16 KiB of SPOT; the least recently heard gives
+way. Cost: about 1 us an event in batches of 200.
 """
 
 from __future__ import annotations
@@ -237,7 +239,7 @@ def _learn(
         tail = state.tails.get(name)
         if tail is None:
             tail = state.tails[name] = Tail()
-        tail.learn(column[ordinary])
+        tail.learn(column[ordinary], observed_ns)
 
 
 __all__ = ["Blended", "Blender", "Index", "score_of"]

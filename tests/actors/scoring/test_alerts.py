@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import msgpack
+import numpy as np
+import pytest
+
+from actors.scoring.alerts import Deduplicator, alert_of_event, alert_of_finding
+from actors.scoring.blend import Blended
+from protocol.clock import NS_PER_S
+from protocol.columns import Scores
+from protocol.findings import Alert, Finding
+from protocol.identity import encode_ulid, entity_uuid
+from protocol.records import Entity, Event
+
+NOW_NS = 1_790_000_000 * NS_PER_S
+
+
+def blended(**p_values: float) -> Blended:
+    raw = np.array([44.0], np.float32)
+    scores = Scores(raw, np.array([4.0], np.float32), raw)
+    p = 1 / np.mean([1 / p for p in p_values.values()])
+    x = -np.log10(p)
+    return Blended(
+        score=np.array([x / (x + 5)], np.float32), threshold=np.array([0.5], np.float32), breach=np.array([True]),
+        p=np.array([p], np.float32), detectors=tuple(p_values),
+        p_values=np.array([[p] for p in p_values.values()], np.float32), scores=(scores,) * len(p_values),
+        units=("events in 15 s",) * len(p_values),
+    )  # fmt: skip
+
+
+def event(value: str = "", number: int = 1) -> Event:
+    entities = [Entity("ipv4", value, entity_uuid("ipv4", value))] if value else []
+    return Event(encode_ulid(number), NOW_NS, NOW_NS, "syslog", 9, "secret text", 7, "secret <*>", entities, {})
+
+
+def finding(kind: str, at_s: int = 0, source: str = "syslog", expected: float = 312.0, seen: float = 0.0) -> Finding:
+    at = NOW_NS + at_s * NS_PER_S
+    return Finding("holt_winters", kind, source, 0, at, 1e-12, expected, seen, "events in 5 min")
+
+
+def test_a_new_kind_is_named_and_its_text_is_not() -> None:
+    alert = alert_of_event(event("10.0.0.1"), blended(markov=1e-12, hst=0.1), 0)
+    assert alert.title == "Unusual event from syslog: never seen before (drain_0007)"
+    assert alert.dedup_key == "blended:anomalous_event:10.0.0.1"
+    assert alert.entities[0].value == "10.0.0.1"
+    assert alert.severity == "high"
+    assert alert.event_ids == [encode_ulid(1)]
+    assert alert.id == alert_of_event(event("10.0.0.1"), blended(markov=1e-12, hst=0.1), 0).id
+    assert alert.id != alert_of_event(event("10.0.0.1", 2), blended(markov=1e-12, hst=0.1), 0).id
+    assert alert_of_event(event(), blended(markov=1e-12), 0).dedup_key == "blended:anomalous_event:syslog"
+
+
+def test_findings_read_plainly() -> None:
+    assert alert_of_finding(finding("silence")).title == "syslog fell silent: 0 events in 5 min, expected 312"
+    assert (
+        alert_of_finding(finding("burst", seen=4000)).title == "Burst from syslog: 4000 events in 5 min, expected 312"
+    )
+    assert sum(part.share for part in alert_of_finding(finding("silence")).explanation) < 1
+
+
+def test_whatever_notices_the_volume_is_one_alert() -> None:
+    causes = [
+        alert_of_event(event("10.0.0.1"), blended(holt_winters=1e-15, markov=0.5), 0),
+        alert_of_finding(finding("burst", 15)),
+        alert_of_finding(finding("level_up", 40)),
+        alert_of_finding(finding("level_down", 400)),
+    ]
+    deduplicator = Deduplicator()
+    assert [deduplicator.admit(alert) for alert in causes] == [True, False, False, False]
+    assert deduplicator.folded_into("blended:volume_change:syslog") == 3
+    assert deduplicator.admit(alert_of_finding(finding("burst", 40, source="other")))
+
+
+def test_the_window_slides_but_not_for_ever() -> None:
+    deduplicator = Deduplicator()
+    shown = [at for at in range(0, 36_000, 600) if deduplicator.admit(alert_of_finding(finding("burst", at)))]
+    assert shown == [0, 15_000, 30_000]
+    assert deduplicator.admit(alert_of_finding(finding("burst", 36_000 + 901)))
+
+
+def test_history_that_begins_again_is_not_folded() -> None:
+    deduplicator = Deduplicator()
+    assert deduplicator.admit(alert_of_finding(finding("burst", 100_000)))
+    assert deduplicator.admit(alert_of_finding(finding("burst", 0)))
+
+
+def of_entity(number: int) -> Alert:
+    return alert_of_event(event(f"10.0.0.{number}", number), blended(markov=1e-12), 0)
+
+
+def test_no_more_than_a_few_abreast() -> None:
+    deduplicator = Deduplicator()
+    assert sum(deduplicator.admit(of_entity(k)) for k in range(200)) == 3
+
+
+def test_snapshot() -> None:
+    one, other = Deduplicator(), Deduplicator()
+    one.admit(of_entity(1))
+    one.admit(of_entity(1))
+    other.restore(msgpack.unpackb(msgpack.packb(one.snapshot())))
+    assert other.snapshot() == one.snapshot()
+    assert not other.admit(of_entity(1))
+    with pytest.raises(ValueError, match="version"):
+        other.restore({"version": 9})

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import msgpack
+import numpy as np
+import pytest
+
+from actors.scoring.spot import DriftSpot, Spot
+
+
+@pytest.mark.parametrize("risk", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("kind", ["exponential", "normal", "pareto", "uniform"])
+def test_realised_risk_is_the_requested_one(kind: str, risk: float) -> None:
+    random = np.random.default_rng(7)
+    values = {
+        "exponential": lambda n: random.exponential(size=n),
+        "normal": lambda n: random.normal(size=n),
+        "pareto": lambda n: random.pareto(4, n),
+        "uniform": lambda n: random.random(n),
+    }[kind](100_000)
+    realised = float(Spot(risk).learn(values).mean())
+    assert risk / 2.5 < realised < risk * 2.5
+
+
+def test_drift_is_followed() -> None:
+    random = np.random.default_rng(8)
+    values = random.normal(size=20_000) + np.arange(20_000) / 100
+    spot, drift = Spot(1e-3), DriftSpot(1e-3)
+    assert spot.learn(values).mean() > 0.01
+    assert 2e-4 < np.mean([drift.learn(value) for value in values.tolist()]) < 4e-3
+
+
+def test_batches_do_not_matter_and_a_snapshot_goes_on() -> None:
+    values = np.random.default_rng(9).exponential(size=6000)
+    whole, parts = Spot(1e-3), Spot(1e-3)
+    whole.learn(values)
+    for start in range(0, 6000, 300):
+        parts.learn(values[start : start + 300])
+        state = msgpack.packb(parts.snapshot())
+        parts = Spot(1e-3)
+        parts.restore(msgpack.unpackb(state))
+    assert parts.threshold == whole.threshold
+
+
+def test_constant_values_breach_nothing() -> None:
+    spot = Spot(1e-4, calibration=100)
+    assert not spot.learn(np.zeros(5000)).any()
+    assert spot.threshold >= 0
