@@ -14,6 +14,7 @@ from daemon.restart_command import request_restart
 from daemon.run import run_daemon
 
 EX_CONFIG = 78  # sysexits.h
+EX_INTERRUPTED, EX_BROKEN_PIPE = 130, 141  # 128 and the signal, as shells have it
 VERSION = "0.1.0"
 
 
@@ -87,13 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for fault in error.faults:
             print(f"tocsin: {fault}", file=sys.stderr)
         return EX_CONFIG
+    status = 0
     try:
-        return _dispatch(parsed, configuration)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
+        status = _dispatch(parsed, configuration)
+    except* KeyboardInterrupt:
+        status = EX_INTERRUPTED
+    except* BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        status = EX_BROKEN_PIPE
+    return status
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from daemon.configuration import Configuration, parse_address
 from daemon.traffic import Line, OrdinaryDay, dated, intrusion
 
 HISTORY_LINES = 3_000  # enough for the detectors to know the site
-HISTORY_S = 1_800.0
 CALM_S = 10.0  # between the history and the break-in
 PAUSE_S = 0.05
 
@@ -40,12 +39,12 @@ class Sender:
             await self._stream.send_all(b"".join(b"%d %s" % (len(one), one) for one in packed))
 
 
-async def _send_history(sender: Sender, lines: Iterator[Line]) -> None:
-    """Tell the daemon of the half hour before now, with a progress bar."""
-    history = list(dated(lines, HISTORY_LINES, until_ns=time.time_ns(), seconds=HISTORY_S))
+async def _send_history(sender: Sender, lines: Iterator[Line], rate: float) -> None:
+    """Tell the daemon at once of the time before now, at the rate that goes on afterwards."""
+    history = list(dated(lines, HISTORY_LINES, until_ns=time.time_ns(), seconds=HISTORY_LINES / rate))
     for start in range(0, len(history), 100):
         await sender.send(*history[start : start + 100])
-        _show(f"the half hour before now: {start + 100:,} of {HISTORY_LINES:,} lines")
+        _show(f"what was before now: {start + 100:,} of {HISTORY_LINES:,} lines")
     _show("", end="\n")
 
 
@@ -79,7 +78,7 @@ async def _demo(address: str, arguments: argparse.Namespace) -> None:
     lines = iter(OrdinaryDay(arguments.seed))
     async with await trio.open_tcp_stream(host, port) as stream:
         sender = Sender(stream)
-        await _send_history(sender, lines)
+        await _send_history(sender, lines, arguments.rate)
         with trio.move_on_after(arguments.seconds or float("inf")):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_send_day, sender, lines, arguments.rate)

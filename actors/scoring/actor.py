@@ -47,6 +47,7 @@ class Scorer:
     async def _judge(self, joined: Joined) -> None:
         columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
         learn = self._learnt.take(joined.message.key)
+        self._blender.units |= joined.units
         blended = self._blender.blend(columns, joined.scores, learn=learn)
         packed_events = joined.frames[COLUMN_FRAMES]
         alerts = self._draft(blended, packed_events) if blended.breach.any() else []
