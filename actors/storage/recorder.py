@@ -1,14 +1,17 @@
 """The recorder: commits what the alerts actor hands on, acknowledges it to its receiver, passes it to the broadcaster.
 
 Only what is committed goes on. A store that is full, locked or read-only holds the stream back: the batch is tried again
-until it goes through, meanwhile nothing is acknowledged, and the receivers run out of credit.
+until it goes through, meanwhile nothing is acknowledged, and the receivers run out of credit. SQLite runs in one thread
+beside the actor's loop, so that a slow disk is not taken for an actor that hangs.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -29,6 +32,8 @@ from protocol.messages import (
     join_array,
 )
 
+T = TypeVar("T")
+
 RETRY_S = 0.5
 EXPIRE_EVERY_S = 60.0
 DAY_NS = 86_400 * NS_PER_S
@@ -46,6 +51,7 @@ class Recorder:
         self._context = context
         self._settings = msgspec.convert(context.settings, Settings)
         self._report = context.report
+        self._one_at_a_time = trio.CapacityLimiter(1)
         self._store = StoreWriter(context.state_dir / "store")
 
     async def run(self) -> None:
@@ -57,6 +63,9 @@ class Recorder:
                     await self._take(message, frames)
             nursery.cancel_scope.cancel()
         self._store.close()
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await trio.to_thread.run_sync(call, *arguments, limiter=self._one_at_a_time)
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
         judged = _judged_events(message, frames) if message.key else []
@@ -74,7 +83,7 @@ class Recorder:
         """Commit, for as long as it takes. Return None for a batch that lies ahead of what is committed."""
         while True:
             try:
-                stored = self._store.commit(message.key, judged, message.alerts, time.time_ns())
+                stored = await self._in_thread(self._store.commit, message.key, judged, message.alerts, time.time_ns())
             except OutOfOrder:
                 self._report.counters["out_of_order_batches"] += 1
                 return None
@@ -98,7 +107,8 @@ class Recorder:
         while True:
             await trio.sleep(EXPIRE_EVERY_S)
             before_day = format_day(time.time_ns() - self._settings.retention_days * DAY_NS)
-            for day in self._store.expire(before_day=before_day, max_bytes=self._settings.max_bytes):
+            expire = partial(self._store.expire, before_day=before_day, max_bytes=self._settings.max_bytes)
+            for day in await self._in_thread(expire):
                 self._report.counters["expired_days"] += 1
                 log.info("retention: the events of %s are deleted", day)
 
