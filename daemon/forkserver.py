@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 
+from actors.detectors.registry import DETECTORS
 from daemon.runner import run_in_fork
 
 MAX_REQUEST_BYTES = 1 << 20
@@ -31,6 +32,8 @@ PRELOAD = (
     "msgpack",
     "msgspec",
     "numpy",
+    "numpy.random",
+    "encodings.idna",
     "trio",
     "zmq",
     "quart",
@@ -43,6 +46,7 @@ PRELOAD = (
     "actors.receivers.syslog",
     "actors.receivers.file",
     "actors.detectors.actor",
+    *(location.partition(":")[0] for location in DETECTORS.values()),
     "actors.scoring.actor",
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import trio
 
-from actors.scoring.alerts import Deduplicator
+from actors.alerting.deduplicator import Deduplicator
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from protocol.messages import Frame, Judged

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import trio
 
 from actors.context import Context
-from actors.detectors.registry import DETECTORS
+from actors.detectors.registry import detector_class
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.learnt import Learnt
 from protocol.columns import COLUMN_FRAMES, Columns
@@ -23,7 +23,7 @@ TICK_S = 1.0
 class DetectorActor:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._detector = DETECTORS[context.name]()
+        self._detector = detector_class(context.name)()
         self._learnt = Learnt()
         self._snapshots = SnapshotFile(context, self._detector.version)
         self._restore()
@@ -36,7 +36,7 @@ class DetectorActor:
             self._learnt = Learnt(state["learnt"])
         except (ValueError, KeyError, TypeError) as error:
             self._snapshots.refuse(error)
-            self._detector = DETECTORS[self._context.name]()
+            self._detector = detector_class(self._context.name)()
 
     def _store(self) -> None:
         self._snapshots.store({"detector": self._detector.snapshot(), "learnt": self._learnt.last})

@@ -216,8 +216,7 @@ def _find_renamed(cursor: dict[str, Any]) -> Tail | None:
         with os.scandir(os.path.dirname(cursor["path"])) as entries:
             for entry in entries:
                 if entry.is_file() and entry.inode() == cursor["inode"]:
-                    tail = Tail(entry.path, cursor, from_start=False)
-                    return tail
+                    return Tail(entry.path, cursor, from_start=False)
     except OSError:
         return None
     return None

@@ -4,35 +4,22 @@ Two rules. `anomalous_event`: one event is stranger than the threshold; keyed by
 source. `volume_change`: the amount is; keyed by the source, whether an event of the burst, the forecast or the level
 noticed it, so that a burst, the detectors that all report it and the return to normal are one alert. An event whose
 greatest share comes from a volume detector belongs to the second.
-
-The deduplicator lets one alert of a key through and folds the rest while they follow each other within the quiet
-window, for at most `LONGEST_NS`; and no more than `ABREAST` alerts of one rule from one source within a window,
-whatever their keys.
-
-State: `KEYS` keys and as many pairs of rule and source, the least recently used given up. Cost: a look-up an alert.
+Pure functions without state; `actors/alerting` folds what belongs together.
 """
 
 from __future__ import annotations
 
 from math import log10
-from typing import Any
 
-from actors.recent import Recent
 from actors.scoring.blend import Blended
-from protocol.clock import NS_PER_MS, NS_PER_S
+from protocol.clock import NS_PER_MS
 from protocol.findings import Alert, AlertSeverity, Finding, Part
 from protocol.identity import alert_id, template_name
 from protocol.records import Entity, Event
 
-VERSION = 1
 VOLUME_DETECTORS = frozenset({"holt_winters", "cusum"})
 ANOMALOUS_EVENT, VOLUME_CHANGE = "anomalous_event", "volume_change"
 NEVER_SEEN_BITS = 31.0  # actors/detectors/markov.py, NEW_BITS: only a template never seen costs more
-
-QUIET_NS = 900 * NS_PER_S
-LONGEST_NS = 4 * 3600 * NS_PER_S
-ABREAST = 3
-KEYS = 10_000
 
 
 def alert_of_event(event: Event, blended: Blended, i: int) -> Alert:
@@ -120,63 +107,3 @@ def _reason(part: Part) -> str:
     if part.detector == "markov":
         return "never seen before" if part.seen >= NEVER_SEEN_BITS else "out of its usual order"
     return "unusual content" if part.detector == "hst" else f"by {part.detector}"
-
-
-class Deduplicator:
-    """One alert for each key while what causes it goes on."""
-
-    def __init__(self, *, quiet_ns: int = QUIET_NS, longest_ns: int = LONGEST_NS) -> None:
-        self.quiet_ns = quiet_ns
-        self.longest_ns = longest_ns
-        self._open: Recent[str, list[int]] = Recent(KEYS)  # {dedup_key: [first_ns, last_ns, folded]}
-        self._abreast: Recent[str, list[int]] = Recent(KEYS)  # {rule and source: times of the last ABREAST alerts}
-        self.folded = 0
-
-    def admit(self, alert: Alert) -> bool:
-        """Tell whether this alert is to be shown; otherwise it is counted under the one that was."""
-        now = alert.ts_ns
-        entry = self._open.get(alert.dedup_key)
-        # What lies far before the first is another stretch of history, not a repetition.
-        goes_on = entry is not None and entry[0] - self.quiet_ns <= now <= entry[1] + self.quiet_ns
-        if entry is not None and goes_on and now - entry[0] <= self.longest_ns:
-            entry[1] = max(entry[1], now)
-            entry[2] += 1
-            self.folded += 1
-            self._open.move_to_end(alert.dedup_key)
-            return False
-        shown = self._abreast.use(f"{alert.rule_kind}:{alert.rule_id}:{alert.source}", list)
-        if len(shown) == ABREAST and all(abs(now - time) <= self.quiet_ns for time in shown):
-            self.folded += 1
-            return False
-        shown.append(now)
-        del shown[:-ABREAST]
-        self._open.use(alert.dedup_key, list)[:] = [now, now, 0]
-        return True
-
-    def folded_into(self, dedup_key: str) -> int:
-        """Return how many alerts were folded into the one last shown for this key."""
-        entry = self._open.get(dedup_key)
-        return entry[2] if entry else 0
-
-    def statistics(self) -> dict[str, int]:
-        return {"keys": len(self._open), "keys_max": KEYS, "folded": self.folded}
-
-    def snapshot(self) -> dict[str, Any]:
-        return {
-            "version": VERSION,
-            "open": [[key, *entry] for key, entry in self._open.items()],
-            "abreast": [[key, times] for key, times in self._abreast.items()],
-            "folded": self.folded,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up the state of `snapshot`. Raises ValueError if it is of another version."""
-        if state.get("version") != VERSION:
-            raise ValueError(f"alerts: snapshot of version {state.get('version')}, this is {VERSION}")
-        self._open.clear()
-        self._abreast.clear()
-        for key, *entry in state["open"]:
-            self._open[key] = entry
-        for key, times in state["abreast"]:
-            self._abreast[key] = list(times)
-        self.folded = state["folded"]

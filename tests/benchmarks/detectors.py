@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from actors.detectors.registry import DETECTORS
+from actors.detectors.registry import DETECTORS, detector_class
 from actors.scoring.blend import Blender
 from protocol.columns import Columns, Scores
 from tests.actors.scoring.simulation import Source
@@ -13,7 +13,7 @@ EVENTS = 60_000
 
 
 def measure(size: int, batches: list[Columns]) -> None:
-    detectors = {name: kind() for name, kind in DETECTORS.items()}
+    detectors = {name: detector_class(name)() for name in DETECTORS}
     blender = Blender()
     spent = dict.fromkeys([*detectors, "blend"], 0.0)
     for batch in batches:

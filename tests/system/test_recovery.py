@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,6 @@ class Traffic(threading.Thread):
         self.sent = 0
 
     def run(self) -> None:
-        import socket
-
         with socket.create_connection(("127.0.0.1", self._daemon_process.syslog)) as tcp:
             while not self._over.wait(0.02):
                 lines = [b"<38>Nov 23 10:00:00 web app[7]: request %d served" % (self.sent + i) for i in range(self._rate // 50)]
@@ -74,7 +74,7 @@ def test_a_killed_detector_is_back_within_two_seconds_and_nobody_else_notices(da
     assert daemon.actor(name)["pid"] != before["pid"]
     assert daemon.actor(name)["restarts"] == before["restarts"] + 1
     assert {other: daemon.actor(other)["pid"] for other in others} == others
-    pauses = [later - earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(arrivals)]
     assert max(pauses) < 1.0, "the frames paused"
     assert arrivals[-1] - killed_s > 2.5
     assert sent > 2_000
@@ -128,7 +128,7 @@ def test_a_hung_detector_is_found_and_replaced_while_the_stream_goes_on(own_daem
         os.kill(hung, signal.SIGSTOP)
         arrivals = [time.monotonic() for payload in client.read(5) if payload.startswith(b'{"type":"event"')]
         traffic.finish()
-    pauses = [later - earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(arrivals)]
     assert max(pauses) < 1.25
     account = own_daemon.actor("markov")
     assert account["pid"] != hung and account["restarts"] == 1 and account["state"] == "ok"

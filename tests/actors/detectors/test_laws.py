@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from actors.detectors.detector import Detector
-from actors.detectors.registry import DETECTORS
+from actors.detectors.registry import DETECTORS, detector_class
 from protocol.clock import NS_PER_S
 from protocol.columns import FEATURES, Columns, Scores
 from protocol.findings import Finding
@@ -54,11 +54,11 @@ def raw(scores: list[Scores]) -> np.ndarray[Any, Any]:
 
 @pytest.fixture(params=list(DETECTORS))
 def kind(request: pytest.FixtureRequest) -> type[Detector]:
-    return DETECTORS[request.param]
+    return detector_class(request.param)
 
 
 def test_declares_itself(kind: type[Detector]) -> None:
-    assert DETECTORS[kind.name] is kind
+    assert detector_class(kind.name) is kind
     assert kind.unit
     assert kind.version >= 1
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from actors.detectors.registry import DETECTORS
-from actors.scoring.alerts import Deduplicator, alert_of_event, alert_of_finding
+from actors.alerting.deduplicator import Deduplicator
+from actors.detectors.registry import DETECTORS, detector_class
+from actors.scoring.alerts import alert_of_event, alert_of_finding
 from actors.scoring.blend import Blended, Blender
 from protocol.clock import NS_PER_S
 from protocol.columns import FEATURES, Columns
@@ -22,8 +23,8 @@ class Chain:
     """All detectors, the blend and the deduplicator; what is fed in comes out as alerts."""
 
     def __init__(self) -> None:
-        self.detectors = {name: kind() for name, kind in DETECTORS.items()}
-        self.blender = Blender(units={name: kind.unit for name, kind in DETECTORS.items()})
+        self.detectors = {name: detector_class(name)() for name in DETECTORS}
+        self.blender = Blender(units={name: detector_class(name).unit for name in DETECTORS})
         self.deduplicator = Deduplicator()
         self.alerts: list[Alert] = []
         self.breaches = 0

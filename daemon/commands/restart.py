@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -16,15 +17,19 @@ from protocol.messages import Reply, Request
 ANSWER_S = 5.0
 
 
-def request_restart(configuration: Configuration, given_state_dir: Path | None, actor: str) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("actor", metavar="ACTOR", help="name of the actor, as `tocsin status` shows it")
+
+
+def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Ask a running daemon to restart an actor; return the exit status."""
     try:
-        about = read_about(state_directory(configuration, given_state_dir))
+        about = read_about(state_directory(configuration, arguments.state_dir))
     except PlaceError as error:
-        print(f"tocsin: {error}", file=sys.stderr)  # noqa: T201
+        print(f"tocsin: {error}", file=sys.stderr)
         return 1
-    reply = trio.run(_ask, Path(about["runtime_dir"]), actor)
-    print(f"tocsin: {reply.text}", file=sys.stdout if reply.ok else sys.stderr)  # noqa: T201
+    reply = trio.run(_ask, Path(about["runtime_dir"]), arguments.actor)
+    print(f"tocsin: {reply.text}", file=sys.stdout if reply.ok else sys.stderr)
     return 0 if reply.ok else 1
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import trio
 
+from daemon.commands.traffic import Line, OrdinaryDay, dated, intrusion
 from daemon.configuration import Configuration, parse_address
-from daemon.traffic import Line, OrdinaryDay, dated, intrusion
 
 HISTORY_LINES = 3_000  # enough for the detectors to know the site
 CALM_S = 10.0  # between the history and the break-in
@@ -70,7 +70,7 @@ async def _send_intrusion(sender: Sender, seed: int) -> None:
 
 def _show(text: str, end: str = "") -> None:
     if sys.stderr.isatty() or end:
-        print(f"\r\x1b[K{text}" if sys.stderr.isatty() else text, end=end, file=sys.stderr, flush=True)  # noqa: T201
+        print(f"\r\x1b[K{text}" if sys.stderr.isatty() else text, end=end, file=sys.stderr, flush=True)
 
 
 async def _demo(address: str, arguments: argparse.Namespace) -> None:
@@ -87,15 +87,15 @@ async def _demo(address: str, arguments: argparse.Namespace) -> None:
         _show(f"{sender.sent:,} lines sent", end="\n")
 
 
-def run_demo(configuration: Configuration, arguments: argparse.Namespace) -> int:
+def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Send traffic until interrupted; return the exit status."""
     if arguments.rate <= 0:
-        print("tocsin: --rate takes a number above 0", file=sys.stderr)  # noqa: T201
+        print("tocsin: --rate takes a number above 0", file=sys.stderr)
         return 2
     address = configuration.receivers.syslog.tcp
     try:
         trio.run(_demo, address, arguments)
     except* (OSError, trio.BrokenResourceError):
-        print(f"tocsin: nobody takes syslog on {address}; start the daemon with: tocsin run", file=sys.stderr)  # noqa: T201
+        print(f"tocsin: nobody takes syslog on {address}; start the daemon with: tocsin run", file=sys.stderr)
         raise SystemExit(1) from None
     return 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import trio
@@ -27,15 +27,19 @@ EX_CONFIG = 78
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(text, file=sys.stderr, flush=True)
 
 
-def run_daemon(configuration: Configuration, given_state_dir: Path | None) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """There are none of its own."""
+
+
+def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Run the daemon; return the exit status: 0 after a stop in order, 1 after a failure, 78 if it cannot start so."""
     set_up_logging("supervisor")
     os.umask(0o077)
     try:
-        state_dir = make_private(state_directory(configuration, given_state_dir))
+        state_dir = make_private(state_directory(configuration, arguments.state_dir))
         lock = StateLock(state_dir)
         runtime_dir = runtime_directory(configuration)
         sockets = bind_all(configuration)

@@ -98,7 +98,7 @@ async def _follow(url: str, headers: list[tuple[bytes, bytes]], filter_: Filter,
             raw = await stream.get_message()
             frame = json.loads(raw)
             if filter_.wants(frame):
-                print(painter.line(frame) if painter else json.dumps(frame), flush=True)  # noqa: T201
+                print(painter.line(frame) if painter else json.dumps(frame), flush=True)
 
 
 async def _tail(url: str, headers: list[tuple[bytes, bytes]], filter_: Filter, painter: Painter | None) -> None:
@@ -113,12 +113,12 @@ async def _tail(url: str, headers: list[tuple[bytes, bytes]], filter_: Filter, p
         except* (ConnectionClosed, HandshakeError, OSError):
             if trio.current_time() - began_s > LAST_DELAY_S:
                 delay_s = FIRST_DELAY_S
-            print(f"tocsin: disconnected; trying again in {delay_s:g} s", file=sys.stderr)  # noqa: T201
+            print(f"tocsin: disconnected; trying again in {delay_s:g} s", file=sys.stderr)
         await trio.sleep(delay_s)
         delay_s = min(2 * delay_s, LAST_DELAY_S)
 
 
-def run_tail(configuration: Configuration, arguments: argparse.Namespace) -> int:
+def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Show the stream until interrupted; return the exit status."""
     token = configuration.http.token
     headers = [(b"Authorization", f"Bearer {token}".encode())] if token else []

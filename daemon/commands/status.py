@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import urllib.error
@@ -16,21 +17,25 @@ def fetch_health(configuration: Configuration) -> dict[str, Any]:
     """Return the health of the running daemon. Raises OSError or ValueError."""
     address = configuration.http.listen
     headers = {"Authorization": f"Bearer {configuration.http.token}"} if configuration.http.token else {}
-    request = urllib.request.Request(f"http://{address}/api/v1/health", headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+    request = urllib.request.Request(f"http://{address}/api/v1/health", headers=headers)
+    with urllib.request.urlopen(request, timeout=5) as answer:
         health: dict[str, Any] = json.load(answer)
     return health
 
 
-def show_status(configuration: Configuration, *, as_json: bool) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the whole health as JSON")
+
+
+def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Print the status; return 0 if all is well, 1 if the daemon is degraded, 2 if it does not answer."""
     try:
         health = fetch_health(configuration)
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        print(f"tocsin: no daemon answers on {configuration.http.listen}: {reason}", file=sys.stderr)  # noqa: T201
+        print(f"tocsin: no daemon answers on {configuration.http.listen}: {reason}", file=sys.stderr)
         return 2
-    print(json.dumps(health, indent=2) if as_json else "\n".join(_lines(health)))  # noqa: T201
+    print(json.dumps(health, indent=2) if arguments.json else "\n".join(_lines(health)))
     return 0 if health["state"] == "ok" else 1
 
 

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import msgpack
+import pytest
+
+from actors.alerting.deduplicator import ABREAST, Deduplicator
+from actors.scoring.alerts import alert_of_event, alert_of_finding
+from protocol.findings import Alert
+from tests.actors.scoring.test_alerts import blended, event, finding
+
+
+def test_whatever_notices_the_volume_is_one_alert() -> None:
+    causes = [
+        alert_of_event(event("10.0.0.1"), blended(holt_winters=1e-15, markov=0.5), 0),
+        alert_of_finding(finding("burst", 15)),
+        alert_of_finding(finding("level_up", 40)),
+        alert_of_finding(finding("level_down", 400)),
+    ]
+    deduplicator = Deduplicator()
+    assert [deduplicator.admit(alert) for alert in causes] == [True, False, False, False]
+    assert deduplicator.folded_into("blended:volume_change:syslog") == 3
+    assert deduplicator.admit(alert_of_finding(finding("burst", 40, source="other")))
+
+
+def test_the_window_slides_but_not_for_ever() -> None:
+    deduplicator = Deduplicator()
+    shown = [at for at in range(0, 36_000, 600) if deduplicator.admit(alert_of_finding(finding("burst", at)))]
+    assert shown == [0, 15_000, 30_000]
+    assert deduplicator.admit(alert_of_finding(finding("burst", 36_000 + 901)))
+
+
+def test_history_that_begins_again_is_not_folded() -> None:
+    deduplicator = Deduplicator()
+    assert deduplicator.admit(alert_of_finding(finding("burst", 100_000)))
+    assert deduplicator.admit(alert_of_finding(finding("burst", 0)))
+
+
+def of_entity(number: int) -> Alert:
+    return alert_of_event(event(f"10.0.0.{number}", number), blended(markov=1e-12), 0)
+
+
+def again_of_entity(number: int) -> Alert:
+    return alert_of_event(event(f"10.0.0.{number}", number + 1_000), blended(markov=1e-12), 0)
+
+
+def test_an_alert_that_is_sent_again_passes_again() -> None:
+    deduplicator = Deduplicator()
+    assert deduplicator.admit(of_entity(1))
+    assert not deduplicator.admit(again_of_entity(1))
+    assert deduplicator.admit(of_entity(1))
+
+
+def test_no_more_than_a_few_abreast() -> None:
+    deduplicator = Deduplicator()
+    assert sum(deduplicator.admit(of_entity(k)) for k in range(200)) == ABREAST
+
+
+def test_snapshot() -> None:
+    one, other = Deduplicator(), Deduplicator()
+    one.admit(of_entity(1))
+    one.admit(again_of_entity(1))
+    other.restore(msgpack.unpackb(msgpack.packb(one.snapshot())))
+    assert other.snapshot() == one.snapshot()
+    assert not other.admit(again_of_entity(1))
+    with pytest.raises(ValueError, match="version"):
+        other.restore({"version": 9})
