@@ -46,9 +46,10 @@ class Recorder:
         self._context = context
         self._settings = msgspec.convert(context.settings, Settings)
         self._report = context.report
-        self._store = StoreWriter(context.state_dir / "store")
+        self._store: StoreWriter
 
     async def run(self) -> None:
+        await self._open()
         self._report.ok()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expire)
@@ -57,6 +58,18 @@ class Recorder:
                     await self._take(message, frames)
             nursery.cancel_scope.cancel()
         self._store.close()
+
+    async def _open(self) -> None:
+        """Open the store, for as long as it takes: a disk that is full at the start may have room again later."""
+        while True:
+            try:
+                self._store = StoreWriter(self._context.state_dir / "store")
+                return
+            except (apsw.Error, OSError) as error:
+                if self._report.state != "degraded":
+                    log.error("cannot open the store and holds the stream back: %s", error)
+                self._report.degraded(f"cannot open the store: {error}")
+                await trio.sleep(RETRY_S)
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
         judged = _judged_events(message, frames) if message.key else []
@@ -98,7 +111,12 @@ class Recorder:
         while True:
             await trio.sleep(EXPIRE_EVERY_S)
             before_day = format_day(time.time_ns() - self._settings.retention_days * DAY_NS)
-            for day in self._store.expire(before_day=before_day, max_bytes=self._settings.max_bytes):
+            try:
+                gone = self._store.expire(before_day=before_day, max_bytes=self._settings.max_bytes)
+            except (apsw.Error, OSError) as error:
+                log.error("retention: cannot delete old events: %s", error)
+                continue
+            for day in gone:
                 self._report.counters["expired_days"] += 1
                 log.info("retention: the events of %s are deleted", day)
 
