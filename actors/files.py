@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class SnapshotFile:
         """Say that the snapshot is of no use; it is kept aside for whoever wants to know why."""
         log.error("the snapshot %s cannot be used (%s): starting cold", self._path, error)
         self._report.counters["unusable_snapshots"] += 1
-        if self._path.exists():
+        with suppress(OSError):
             self._path.replace(self._path.with_suffix(".unusable"))
 
     async def store(self, state: dict[str, Any]) -> None:
