@@ -13,7 +13,7 @@ not acknowledged is sent again, in order, under a new attempt number (go-back-N)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -37,6 +37,18 @@ class IntakeSettings(msgspec.Struct, frozen=True):
     window: int  # records accepted and not yet committed, at most
     spool_bytes: int
     batch_records: int = 500
+
+
+def _parts(records: Sequence[Record], most: int) -> Iterator[Sequence[Record]]:
+    """Yield consecutive parts of at most `most` records, and of `MAX_BATCH_BYTES` if they have more than one."""
+    start = size = 0
+    for index, record in enumerate(records):
+        size += len(record.body)
+        if index > start and (index - start == most or size > MAX_BATCH_BYTES):
+            yield records[start:index]
+            start, size = index, len(record.body)
+    if records:
+        yield records[start:]
 
 
 class Intake:
@@ -79,14 +91,14 @@ class Intake:
 
     async def put(self, records: Sequence[Record]) -> None:
         """Take records when there is credit for them; they share batches with what else arrives now."""
-        for start in range(0, len(records), self.batch_records):
+        for part in _parts(records, self.batch_records):
             await self.wait_credit()
-            self._collect(records[start : start + self.batch_records])
+            self._collect(part)
 
     def put_nowait(self, records: Sequence[Record]) -> None:
         """Take records beyond the window too: they wait in the spool, and are dropped and counted when that is full."""
-        for start in range(0, len(records), self.batch_records):
-            self._collect(records[start : start + self.batch_records])
+        for part in _parts(records, self.batch_records):
+            self._collect(part)
 
     async def wait_room(self, count: int) -> None:
         """Return when `count` more records fit the window."""
@@ -100,8 +112,7 @@ class Intake:
         and the caller may try again with all of them.
         """
         self._flush()
-        size = self.batch_records
-        return self._append([records[start : start + size] for start in range(0, len(records), size)], cursor)
+        return self._append(list(_parts(records, self.batch_records)), cursor)
 
     async def wait_acknowledged(self, sequence: int) -> None:
         """Return when everything up to `sequence` is committed."""
