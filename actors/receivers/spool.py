@@ -92,7 +92,7 @@ class Spool:
     def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
-        self.segment_bytes = segment_bytes
+        self.segment_bytes = min(segment_bytes, max_bytes // 4)  # the segment being written is never deleted
         self.slots: deque[Slot] = deque()
         self.cursors: dict[str, Any] = {}
         self.bytes = 0
