@@ -92,7 +92,7 @@ class Spool:
     def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
-        self.segment_bytes = min(segment_bytes, max_bytes // 4)  # the segment being written is never deleted
+        self.segment_bytes = min(segment_bytes, max_bytes // 4)  # one that is not full is not deleted
         self.slots: deque[Slot] = deque()
         self.cursors: dict[str, Any] = {}
         self.bytes = 0
@@ -249,6 +249,9 @@ class Spool:
         while self.slots and self.slots[0].last <= self.acknowledged:
             self.waiting -= self.slots.popleft().count
         self._close_gap()
+        if self._write_fd >= 0 and self._sizes[self._write_segment] >= self.segment_bytes:
+            os.close(self._write_fd)  # it is full: nothing more is written there, and it may go like the others
+            self._write_fd = -1
         oldest = self.slots[0].segment if self.slots else self.next
         writing = self._write_segment if self._write_fd >= 0 else -1
         emptied = [segment for segment in self._sizes if segment < oldest and segment != writing]
