@@ -55,6 +55,9 @@ def test_rotations_restarts_and_kills_lose_and_double_no_line(tmp_path: Path) ->
             writer.write(5_000)
             writer.log.rename(logs / name)
             writer.write(5_000)
+            # A file that comes and goes while no receiver runs is never seen by one: let this one be seen.
+            before = daemon.actor("file")["counters"].get("accepted_records", 0)
+            daemon.wait_until(lambda before=before: daemon.actor("file")["counters"].get("accepted_records", 0) > before, 20)
             daemon.wait_until(lambda killed=killed: daemon.actor("file")["pid"] not in (0, killed), 10)
 
         assert daemon.stop() == 0
