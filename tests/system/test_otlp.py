@@ -21,7 +21,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status as RpcStatus
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression as HttpCompression
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
@@ -168,10 +168,16 @@ def test_garbage_large_and_early_bodies_hurt_nobody_else(daemon: DaemonProcess) 
         stub.Export(request_of(1, 1), timeout=10)
     whole = request_of(2, 1).SerializeToString() * 2  # repeated fields: half of it reads as a whole request
     with socket.create_connection(("127.0.0.1", daemon.otlp_http)) as gone:
-        head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {len(whole)}\r\n\r\n"
+        kind = "Content-Type: application/x-protobuf"
+        head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {len(whole)}\r\n\r\n"
         gone.sendall(head.encode() + whole[: len(whole) // 2])
-    huge = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"intValue": "9" * 40}}]}]}]}
-    far = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "far"}, "timeUnixNano": str((1 << 64) - 1)}]}]}]}
+    huge, far = (
+        {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
+        for record in (
+            {"body": {"intValue": "9" * 40}},
+            {"body": {"stringValue": "far"}, "timeUnixNano": str((1 << 64) - 1)},
+        )
+    )
     for body, kind, status in (
         (b"\xff" * 100, "application/x-protobuf", 400),
         (b"{", "application/json", 400),

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from actors.frontend.metrics import expose
 
-SAMPLE = re.compile(r'([a-z_][a-z0-9_]*)(?:\{([a-z_]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*)\})? (\S+)')
+LABEL = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
+SAMPLE = re.compile(rf"([a-z_][a-z0-9_]*)(?:\{{({LABEL}(?:,{LABEL})*)\}})? (\S+)")
 TYPE = re.compile(r"# TYPE ([a-z_][a-z0-9_]*) (gauge|counter)")
 NAMES = st.sampled_from(
-    ["accepted_records", "dropped_spool_full", "edge_parser_messages", "edge_parser_waits", "edge_hst_dropped", "committed_events"]
+    ["accepted_records", "dropped_spool_full", "edge_parser_messages", "edge_parser_waits", "edge_hst_dropped"]
 )
 ACCOUNTS = st.fixed_dictionaries(
     {
