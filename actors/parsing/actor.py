@@ -33,10 +33,19 @@ class ParserActor:
         self._parser = Parser({source: ZoneInfo(name) for source, name in settings.zones.items()})
         self._journal = TemplateJournal(context.state_dir / "templates.journal")
         self._parser.drain.restore_changes(self._journal.read())
-        self._begin_journal()
 
-    def _begin_journal(self) -> None:
-        self._journal.begin(births(self._parser.drain.snapshot()))
+    async def _begin_journal(self) -> None:
+        """Write the journal anew; hold the stream back for as long as the disk refuses."""
+        while True:
+            try:
+                self._journal.begin(births(self._parser.drain.snapshot()))
+                return
+            except OSError as error:
+                await self._wait_for_disk(error)
+
+    async def _wait_for_disk(self, error: OSError) -> None:
+        self._report.degraded(f"cannot write the journal of templates: {error.strerror}")
+        await trio.sleep(RETRY_S)
 
     async def _take(self, message: Records, frames: Sequence[Frame]) -> None:
         key = message.key
@@ -57,15 +66,15 @@ class ParserActor:
             try:
                 self._journal.append(changes)
                 if self._journal.size_bytes > MAX_BYTES:
-                    self._begin_journal()
+                    await self._begin_journal()
                 if self._report.state != "ok":
                     self._report.ok()
                 return
             except OSError as error:
-                self._report.degraded(f"cannot write the journal of templates: {error.strerror}")
-                await trio.sleep(RETRY_S)
+                await self._wait_for_disk(error)
 
     async def run(self) -> None:
+        await self._begin_journal()
         self._report.ok()
         async for message, frames in self._context.messages():
             if isinstance(message, Records):

@@ -33,6 +33,7 @@ from protocol.columns import Columns
 from protocol.identity import encode_ulid, event_number
 from protocol.records import Event, Record
 
+_LAST_NS = (1 << 63) - 1  # in the year 2262
 _MAX_SOURCES = 4096
 _Features = tuple[float, ...]
 
@@ -87,6 +88,8 @@ class Parser:
             reading = formats.read_line(decode(record.body), record.observed_ns)
         severity = DEFAULT if reading.severity is None else reading.severity
         event_ns = record.observed_ns if reading.time_ns is None else reading.time_ns
+        if not 0 <= event_ns <= _LAST_NS:
+            event_ns = record.observed_ns  # a number that was taken for a time; no clock has ever shown it
         entities = find_entities(reading.message, reading.fields, structured=reading.pattern is not None)
         return self._finish(record, event_id, reading, severity, event_ns, entities)
 

@@ -194,3 +194,10 @@ def test_numbers_that_no_wire_can_carry_are_text() -> None:
 def test_what_follows_a_syslog_header_is_the_message_even_if_it_holds_a_time() -> None:
     event = parse_one(b'<29>1 2026-01-15T01:00:43Z hn S - - - 127.0.0.1 - - 1452819643 "GET"', "syslog")
     assert event.message == '127.0.0.1 - - 1452819643 "GET"'
+
+
+@pytest.mark.parametrize("number", [b"99999999999999999", b"-1", b"1e300", b"NaN", b"18446744073709551616"])
+def test_a_number_that_no_clock_has_shown_is_not_the_time(number: bytes) -> None:
+    record = Record(1_790_000_000_000_000_000, "app", "line", "here", b'{"ts": %s, "msg": "x"}' % number)
+    (event,), columns = Parser().parse([record], 1, 1)
+    assert event.event_ns == record.observed_ns == columns.event_ns[0]
