@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.frontend import hub as module
-from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TOO_SLOW, Client, Hub, close_frame, text_frame
+from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN, Client, Hub, close_frame, text_frame
 
 
 def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -60,7 +60,7 @@ def test_a_fast_client_gets_everything_and_a_slow_one_is_told(monkeypatch: pytes
             assert slow.queued_bytes <= 10_000
             got += frames(await fast.take())
         assert [payload for _, payload in got if payload != b"x" * 100] == [b"%d" % number for number in range(1_000)]
-        assert slow.closing == CLOSE_TOO_SLOW and hub.closed_too_slow == 1
+        assert slow.closing == CLOSE_TRY_AGAIN and hub.closed_too_slow == 1
         ((opcode, payload),) = frames(await slow.take())
         assert opcode == 8 and int.from_bytes(payload[:2]) == 1013 and b"too slow" in payload
 
@@ -72,9 +72,9 @@ def test_at_the_end_everyone_gets_what_is_queued_and_then_a_goodbye() -> None:
         client = Client()
         hub = make_hub(client)
         hub.publish([b"last"])
-        hub.close_all()
+        hub.close_all(CLOSE_GOING_AWAY, "the daemon stops")
         hub.publish([b"after"])
-        hub.close_all()
+        hub.close_all(CLOSE_GOING_AWAY, "the daemon stops")
         (text, goodbye) = frames(await client.take())
         assert text == (1, b"last") and int.from_bytes(goodbye[1][:2]) == CLOSE_GOING_AWAY
 
