@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import trio
 
 from actors.context import Context
 from protocol.snapshot import SnapshotError, pack_snapshot, unpack_snapshot
@@ -49,13 +52,14 @@ class SnapshotFile:
         """Say that the snapshot is of no use; it is kept aside for whoever wants to know why."""
         log.error("the snapshot %s cannot be used (%s): starting cold", self._path, error)
         self._report.counters["unusable_snapshots"] += 1
-        if self._path.exists():
+        with suppress(OSError):
             self._path.replace(self._path.with_suffix(".unusable"))
 
-    def store(self, state: dict[str, Any]) -> None:
-        """Write the state; a disk that refuses costs the snapshot, not the actor."""
+    async def store(self, state: dict[str, Any]) -> None:
+        """Write the state, in a thread: a slow disk is not an actor that hangs. One that refuses costs the snapshot only."""
+        packed = pack_snapshot(self._name, self._version, state)
         try:
-            write_whole(self._path, pack_snapshot(self._name, self._version, state))
+            await trio.to_thread.run_sync(write_whole, self._path, packed)
         except OSError as error:
             self._report.counters["failed_snapshots"] += 1
             log.error("cannot write the snapshot %s: %s", self._path, error)

@@ -5,6 +5,7 @@ Reading collects every fault with its place before it gives up, so that `tocsin 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -19,8 +20,6 @@ from actors.detectors.registry import DETECTORS
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB|GiB|TiB)?")
-LOOPBACK = ("127.", "localhost:", "[::1]:")
-
 
 def parse_size(text: str) -> int:
     """Return bytes for `10GiB`, `512MiB`, `4096`. Raises ValueError."""
@@ -39,6 +38,15 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def is_loopback(address: str) -> bool:
+    """Tell whether only this machine can reach an address. A name other than localhost may lead anywhere."""
+    host, _ = parse_address(address)
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file. Every key has a default; `faults` checks what types cannot."""
 
@@ -53,8 +61,9 @@ class Http(Section, frozen=True, forbid_unknown_fields=True):
     allowed_origins: list[str] = []
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        yield from _address_faults("listen", self.listen)
-        if not self.listen.startswith(LOOPBACK) and not self.token:
+        faults = list(_address_faults("listen", self.listen))
+        yield from faults
+        if not faults and not is_loopback(self.listen) and not self.token:
             yield "token", f"{self.listen} is reachable from other machines: set a token of at least 16 characters"
         if self.token and len(self.token) < 16:
             yield "token", "is shorter than 16 characters"
@@ -207,20 +216,41 @@ class ConfigurationError(Exception):
         self.faults = faults
 
 
+class Override(msgspec.Struct, frozen=True):
+    """A value from the environment."""
+
+    variable: str
+    text: str
+
+    def value(self, wanted: Any) -> Any:
+        """Return the text where text is wanted, else what it says as TOML, if it says anything."""
+        if wanted is str:
+            return self.text
+        try:
+            return tomllib.loads(f"value = {self.text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return self.text
+
+
 class _Reader:
     """Builds sections from plain tables and collects faults on the way."""
 
     def __init__(self, name: str, text: str) -> None:
         self._name = name
+        self._overrides: dict[str, str] = {}  # {key path: variable}
         self._lines = _key_lines(text)
         self.faults: list[Fault] = []
 
     def fault(self, path: str, reason: str) -> None:
+        if path in self._overrides:
+            self.faults.append(Fault(self._overrides[path], reason))
+            return
         line = self._lines.get(path)
         place = f"{self._name}:{line}: {path}" if line else f"{self._name}: {path}"
         self.faults.append(Fault(place, reason))
 
     def section(self, kind: type[Section], table: Any, path: str) -> Any:
+        table = self._given(table, dict, path)
         if not isinstance(table, dict):
             self.fault(path, f"is not a table: write [{path}]")
             return kind()
@@ -243,14 +273,23 @@ class _Reader:
         if path == "detectors":
             return self._detectors(value)
         try:
-            return msgspec.convert(value, wanted)
+            return msgspec.convert(self._given(value, wanted, path), wanted)
         except msgspec.ValidationError as error:
             self.fault(path, str(error).replace("`", ""))
             return None
 
-    def _detectors(self, table: Any) -> dict[str, Detector]:
-        detectors = _all_detectors()
-        for name, value in table.items() if isinstance(table, dict) else ():
+    def _given(self, value: Any, wanted: Any, path: str) -> Any:
+        if not isinstance(value, Override):
+            return value
+        self._overrides[path] = value.variable
+        return value.value(wanted)
+
+    def _detectors(self, given: Any) -> dict[str, Detector]:
+        detectors, table = _all_detectors(), self._given(given, dict, "detectors")
+        if not isinstance(table, dict):
+            self.fault("detectors", "is not a table: write [detectors.NAME]")
+            return detectors
+        for name, value in table.items():
             if name in detectors:
                 detectors[name] = self.section(Detector, value, f"detectors.{name}")
             else:
@@ -274,7 +313,7 @@ def _key_lines(text: str) -> dict[str, int]:
 
 
 def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> Iterator[Fault]:
-    """Lay TOCSIN_SECTION__KEY=value over the tables; a value is TOML if it reads as such, else a string."""
+    """Lay TOCSIN_SECTION__KEY=value over the tables; what the value means depends on the key."""
     for name, text in sorted(environment.items()):
         if not name.startswith("TOCSIN_"):
             continue
@@ -286,10 +325,7 @@ def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> Iterato
                 yield Fault(name, f"{part} is not a table in the file")
                 break
         else:
-            try:
-                table[key] = tomllib.loads(f"value = {text}")["value"]
-            except tomllib.TOMLDecodeError:
-                table[key] = text
+            table[key] = Override(name, text)
 
 
 def read_configuration(path: Path | None, environment: Mapping[str, str] = os.environ) -> Configuration:

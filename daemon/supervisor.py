@@ -23,7 +23,7 @@ import trio
 from daemon.configuration import Configuration
 from daemon.health import ChildHealth, make_status
 from daemon.notify import notify
-from daemon.restart import RestartHistory
+from daemon.restart import Decision, RestartHistory
 from daemon.runner import Assignment
 from daemon.spawner import Spawner, SpawnError, become_subreaper
 from daemon.topology import ChildSpec, child_specs
@@ -36,6 +36,7 @@ READY_S = 15.0
 STOP_S = 3.0  # for one actor to end once nobody sends to it
 EDGE_BOUND = 64  # messages
 CONTROL_BOUND = 4096
+AT_ONCE = Decision(0.0, down=False, escalate=False)  # what someone asked for is no fault of the actor
 
 log = logging.getLogger(__name__)
 
@@ -142,15 +143,14 @@ class Supervisor:
             if self._stopping:
                 child.ended.set()
                 return
-            decision = child.history.decide(trio.current_time())
             asked, child.wanted = child.wanted.is_set(), trio.Event()
+            decision = AT_ONCE if asked else child.history.decide(trio.current_time())
             child.health.take_death(down=decision.down, note=note)
             log.warning("%s %s; restart %s", child.spec.name, note, _when(decision.delay_s))
             if decision.escalate:
                 raise Escalation(f"{child.spec.name} died too often: {note}")
-            if not asked:
-                with trio.move_on_after(decision.delay_s):
-                    await child.wanted.wait()
+            with trio.move_on_after(decision.delay_s):
+                await child.wanted.wait()
 
     async def _run_once(self, child: Child) -> str:
         """Start a child, see it through its life, return how it ended."""

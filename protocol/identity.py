@@ -33,7 +33,7 @@ def decode_ulid(text: str) -> int:
     if len(text) != 26 or text[0] > "7":
         raise ValueError(f"not a ULID: {text[:40]!r}")
     value = 0
-    for letter in text.upper():
+    for letter in text.upper() if text.isascii() else text:  # some letters become two in upper case
         if letter not in _VALUES:
             raise ValueError(f"not a ULID: {text[:40]!r}")
         value = value << 5 | _VALUES[letter]

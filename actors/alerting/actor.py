@@ -38,7 +38,7 @@ class AlertsActor:
     async def _keep_snapshots(self) -> None:
         while True:
             await trio.sleep(SNAPSHOT_EVERY_S)
-            self._snapshots.store(self._deduplicator.snapshot())
+            await self._snapshots.store(self._deduplicator.snapshot())
 
     async def run(self) -> None:
         self._context.report.ok()
@@ -48,7 +48,7 @@ class AlertsActor:
                 if isinstance(message, Judged):
                     await self._take(message, frames)
             nursery.cancel_scope.cancel()
-        self._snapshots.store(self._deduplicator.snapshot())
+        await self._snapshots.store(self._deduplicator.snapshot())
 
 
 async def run(context: Context) -> None:

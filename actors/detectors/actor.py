@@ -38,8 +38,8 @@ class DetectorActor:
             self._snapshots.refuse(error)
             self._detector = detector_class(self._context.name)()
 
-    def _store(self) -> None:
-        self._snapshots.store({"detector": self._detector.snapshot(), "learnt": self._learnt.last})
+    async def _store(self) -> None:
+        await self._snapshots.store({"detector": self._detector.snapshot(), "learnt": self._learnt.last})
 
     async def _take(self, message: Events, frames: Sequence[Frame]) -> None:
         columns = Columns.unpack(message.sources, frames[:COLUMN_FRAMES])
@@ -60,7 +60,7 @@ class DetectorActor:
     async def _keep_snapshots(self) -> None:
         while True:
             await trio.sleep(SNAPSHOT_EVERY_S)
-            self._store()
+            await self._store()
 
     async def run(self) -> None:
         self._context.report.ok()
@@ -71,7 +71,7 @@ class DetectorActor:
                 if isinstance(message, Events):
                     await self._take(message, frames)
             nursery.cancel_scope.cancel()
-        self._store()
+        await self._store()
 
 
 async def run(context: Context) -> None:

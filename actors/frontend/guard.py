@@ -25,6 +25,7 @@ class Refusal(Exception):
 
 class Guard:
     def __init__(self, listen: str, token: str, allowed_origins: Iterable[str]) -> None:
+        listen, allowed_origins = listen.lower(), [origin.lower() for origin in allowed_origins]
         port = listen.rpartition(":")[2]
         hosts = {listen, *(f"{name}:{port}" for name in LOOPBACK_NAMES)}
         if port == "80":

@@ -14,6 +14,7 @@ from protocol.frames import alert_detail, alert_object, event_object
 from protocol.identity import decode_ulid, template_name, template_number
 
 MAX_LIMIT = 1_000
+MAX_INTEGER = (1 << 63) - 1  # that SQLite can compare
 T = TypeVar("T")
 
 
@@ -113,7 +114,12 @@ def _cursor(text: str) -> int:
 
 
 def _time(text: str) -> int:
-    return parse_time(text.replace(" ", "+"))  # a plus sign that nobody escaped
+    time_ns = parse_time(text.replace(" ", "+"))  # a plus sign that nobody escaped
+    return min(max(time_ns, -MAX_INTEGER), MAX_INTEGER)
+
+
+def _template(text: str) -> int:
+    return min(template_number(text), MAX_INTEGER)
 
 
 def _time_or_id(text: str, read_id: Callable[[str], str]) -> tuple[int | None, str | None]:
@@ -155,7 +161,7 @@ def get_events(reader: StoreReader, given: Mapping[str, str]) -> Page:
         until_ns=parameters.time("until"),
         source=parameters.take("source", str, "a name"),
         severity=parameters.take("severity", _number(1, 24), "a SeverityNumber from 1 to 24"),
-        template_id=parameters.take("template", template_number, "a template id such as drain_0042"),
+        template_id=parameters.take("template", _template, "a template id such as drain_0042"),
         entity=parameters.take("entity", _uuid, "a UUID"),
         min_score=parameters.take("min_score", _ratio, "a number from 0 to 1"),
         text=parameters.take("text", str, "words"),

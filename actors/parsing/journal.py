@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgpack
-
 from actors.files import write_whole
+from protocol.packing import pack, unpack_entries
 
 log = logging.getLogger(__name__)
 
@@ -37,32 +36,30 @@ class TemplateJournal:
             raw = self._path.read_bytes()
         except FileNotFoundError:
             return []
-        unpacker = msgpack.Unpacker(max_buffer_size=max(len(raw), 1), strict_map_key=False)
-        unpacker.feed(raw)
+        entries, good, fault = unpack_entries(raw)
+        if fault:
+            log.error("the journal %s is damaged at byte %d of %d: %s", self._path, good, len(raw), fault)
         changes: list[Any] = []
-        good = 0
-        try:
-            for entry in unpacker:
-                changes += entry
-                good = unpacker.tell()
-        except Exception as error:  # msgpack raises its own, ValueError and TypeError on damaged bytes
-            log.error("the journal %s is damaged at byte %d: %s", self._path, good, error)
-        if good < len(raw):
-            log.warning("the journal %s ends in %d bytes of a torn entry", self._path, len(raw) - good)
+        for entry in entries:
+            if not isinstance(entry, list):
+                log.error("the journal %s holds what is no list of changes; the rest is left out", self._path)
+                break
+            changes += entry
         return changes
 
     def begin(self, changes: Sequence[Any]) -> None:
         """Write the journal anew with these changes, and append from here on."""
         self.close()
-        packed = msgpack.packb(changes)
+        packed = pack(changes)
         write_whole(self._path, packed)
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         self.size_bytes = len(packed)
 
     def append(self, changes: Sequence[Any]) -> None:
         """Write changes; raises OSError as the disk does, and then the journal is as it was before."""
-        packed = msgpack.packb(changes)
+        packed = pack(changes)
         if os.pwrite(self._fd, packed, self.size_bytes) < len(packed):
+            os.ftruncate(self._fd, self.size_bytes)  # or its rest would stand behind the next, shorter entry
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         self.size_bytes += len(packed)
 

@@ -3,7 +3,8 @@
 Where to go on stands in the spool, in the same append as the lines before it, so that a restart neither skips nor
 doubles. A file that is there when its pattern is used for the first time is read from its end (unless `from_start`);
 one that appears later from its beginning. A file that was renamed away while nobody was reading is found by its inode
-and read to its end first.
+and read to its end. A writer learns of a rotation late: a file that was renamed away is read on until nothing was written
+to it for `ROTATED_S`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from protocol.records import Record
 WATCHED = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE
 MAX_FILES = 4_096
 RETRY_S = 0.5
+ROTATED_S = 10.0  # a file that was renamed away is closed when nothing was written to it for this long
 REST_S = 2.0  # a last line without a newline is handed on when it has been there for this long
 LOOK_AGAIN_S = 30.0  # for directories that were not there, and changes that the kernel lost
+FAULTS = ("cannot watch", "cannot read", "more than")  # how the notes begin that a later look takes back
 PATTERNS = "patterns"  # among the cursors: the patterns that were used before
 
 
@@ -45,11 +48,14 @@ class FileReceiver:
         self._intake = Intake(context, self._settings)
         self._report = context.report
         self._tails: dict[str, Tail] = {}  # {path: open file}
-        self._rests: dict[str, tuple[int, float]] = {}  # {path: offset of its unfinished line, since when}
+        self._retired: dict[str, Tail] = {}  # {key: file that was renamed away or deleted, and may still be written to}
+        self._quiet: dict[str, tuple[int, float]] = {}  # {key: end of what was read of it, since when}
         self._inotify = Inotify()
-        self._directories: dict[int, str] = {}  # {watch: directory}
+        self._directories: dict[int, str] = {}  # {watch: directory, or file behind a symbolic link}
         self._old_patterns: list[str] = self._intake.spool.cursors.get(PATTERNS, [])
         self._one_at_a_time = trio.Lock()
+        self._unwatched: dict[str, str] = {}  # {directory: why}
+        self._unreadable: dict[str, str] = {}  # {path: why}
 
     # -- which files
 
@@ -60,40 +66,78 @@ class FileReceiver:
                 if os.path.isfile(path):
                     yield path, pattern in self._old_patterns
 
+    def _watch(self, path: str, mask: int) -> None:
+        try:
+            self._directories[self._inotify.watch(path, mask)] = path
+        except OSError as error:
+            self._unwatched[path] = f"cannot watch {_shown(path)}: {error.strerror}"
+
     def _watch_directories(self) -> None:
+        self._unwatched = {}
         for pattern in self._settings.paths:
             for directory in glob.glob(os.path.dirname(pattern) or "/", recursive=True):
-                try:
-                    self._directories[self._inotify.watch(directory, WATCHED)] = directory
-                except OSError as error:
-                    self._report.degraded(f"cannot watch {directory}: {error.strerror}")
+                self._watch(directory, WATCHED)
 
     def _open_new(self) -> None:
+        before, self._unreadable = self._unreadable, {}
         for path, known_pattern in self._find():
-            if path not in self._tails and len(self._tails) < MAX_FILES:
-                self._open(path, from_start=known_pattern or self._settings.from_start)
+            if path in self._tails:
+                continue
+            if len(self._tails) >= MAX_FILES:
+                self._unreadable[path] = f"more than {MAX_FILES} files match; {_shown(path)} is not read"
+                break
+            self._open(path, from_start=known_pattern or self._settings.from_start)
+        self._report.counters["unreadable_files"] += len(self._unreadable.keys() - before.keys())
         self._report.gauges["open_files"] = len(self._tails)
+        if faults := [*self._unreadable.values(), *self._unwatched.values()]:
+            self._report.degraded(faults[0])
+        elif self._report.note.startswith(FAULTS):
+            self._report.ok()
 
     def _open(self, path: str, *, from_start: bool) -> None:
         try:
             status = os.stat(path)
-            cursor = self._intake.spool.cursors.get(f"{status.st_dev}:{status.st_ino}")
-            self._tails[path] = Tail(path, cursor, from_start=from_start)
+            key = f"{status.st_dev}:{status.st_ino}"
+            if self._is_open(key, path):
+                return
+            self._tails[path] = Tail(path, self._intake.spool.cursors.get(key), from_start=from_start)
         except OSError as error:
-            self._report.counters["unreadable_files"] += 1
-            self._report.degraded(f"cannot read {path}: {error.strerror}")
+            self._unreadable[path] = f"cannot read {_shown(path)}: {error.strerror}"
+            return
+        if os.path.islink(path):
+            self._watch(path, MODIFY)  # what is written there happens in another directory
+
+    def _is_open(self, key: str, path: str) -> bool:
+        """Tell whether this very file is open; if it was renamed to `path`, go on with it under that name."""
+        tail = self._retired.pop(key, None)
+        if tail is None:
+            old = next((old for old, tail in self._tails.items() if tail.key == key), None)
+            if old is None:
+                return False
+            if _stands_at(old, self._tails[old]):
+                return True  # two names of one file
+            tail = self._tails.pop(old)
+        tail.path = path
+        self._tails[path] = tail
+        return True
 
     async def _begin(self) -> None:
         """Finish what was renamed away meanwhile, open everything, and note where each file begins."""
         self._watch_directories()
-        cursors = self._intake.spool.cursors
         self._open_new()
-        open_keys = {tail.key for tail in self._tails.values()}
-        for key, cursor in cursors.items():
-            if key != PATTERNS and key not in open_keys and (tail := _find_renamed(cursor)) is not None:
-                await self._finish(tail)
+        kept: dict[str, Any] = {}
+        for key, cursor in list(self._intake.spool.cursors.items()):
+            if key == PATTERNS or any(tail.key == key for tail in self._tails.values()):
+                continue
+            try:
+                tail = _find_renamed(cursor)
+            except OSError:  # its directory or the file itself cannot be read now; it may be later
+                kept[key] = cursor
+                continue
+            if tail is not None:
+                await self._retire(tail)
         self._old_patterns = self._settings.paths
-        kept: dict[str, Any] = {tail.key: tail.cursor() for tail in self._tails.values()}
+        kept |= {tail.key: tail.cursor() for tail in (*self._tails.values(), *self._retired.values())}
         self._intake.spool.set_cursors({PATTERNS: self._settings.paths} | kept)
 
     # -- reading
@@ -102,17 +146,19 @@ class FileReceiver:
         while True:
             await self._intake.wait_credit()
             before = tail.truncations
-            lines = tail.read()
+            lines = tail.read(self._intake.batch_records)
             self._report.counters["truncations"] += tail.truncations - before
+            if lines is None:
+                return
             if lines:
                 await self._take(tail, lines)
-            elif tail.truncations == before:
-                return
+            else:
+                await trio.lowlevel.checkpoint()
 
     async def _take(self, tail: Tail, lines: list[Line]) -> None:
-        """Spool lines together with the offset behind them; wait while the spool refuses."""
-        now_ns, source = time.time_ns(), self._settings.source
-        records = [Record(now_ns, source, "line", tail.path, line.body, line.cut) for line in lines]
+        """Spool lines, one batch at most, together with the offset behind them; wait while the spool refuses."""
+        now_ns, source, origin = time.time_ns(), self._settings.source, _shown(tail.path)
+        records = [Record(now_ns, source, "line", origin, line.body, line.cut) for line in lines]
         self._report.counters["cut_records"] += sum(line.cut for line in lines)
         while records:
             try:
@@ -122,19 +168,17 @@ class FileReceiver:
                 self._report.degraded(f"cannot spool, reading waits: {error}")
                 await trio.sleep(RETRY_S)
 
-    async def _finish(self, tail: Tail) -> None:
-        """Read a file to its very end and close it."""
+    async def _retire(self, tail: Tail) -> None:
+        """Read a file that was renamed away or deleted to its end, and keep an eye on it: its writer may not know yet."""
         await self._read_to_end(tail)
-        if rest := tail.take_rest():
-            await self._take(tail, rest)
-        tail.close()
+        self._retired[tail.key] = tail
 
     async def _follow(self, path: str) -> None:
-        """Read what is new under a path; if another file stands there now, finish the old one first."""
+        """Read what is new under a path; if another file stands there now, read the old one first."""
         if path not in self._tails:
             self._open_new()
         elif not _stands_at(path, self._tails[path]):
-            await self._finish(self._tails.pop(path))
+            await self._retire(self._tails.pop(path))
             self._report.counters["rotations"] += 1
             self._open_new()
         if path in self._tails:
@@ -143,12 +187,14 @@ class FileReceiver:
     async def _follow_changes(self) -> None:
         while True:
             changes = await self._inotify.wait_changes()
-            named = {os.path.join(self._directories.get(change.watch, ""), change.name) for change in changes}
+            named = {_changed_path(self._directories.get(change.watch, ""), change.name) for change in changes}
             async with self._one_at_a_time:
                 if any(change.watch < 0 for change in changes):
                     await self._look_at_all()
                 for path in sorted(named & ({path for path, _ in self._find()} | self._tails.keys())):
                     await self._follow(path)
+                for tail in list(self._retired.values()):
+                    await self._read_to_end(tail)
 
     async def _look_at_all(self) -> None:
         self._watch_directories()
@@ -163,22 +209,36 @@ class FileReceiver:
             await trio.sleep(LOOK_AGAIN_S)
 
     async def _hand_on_rests(self) -> None:
-        """Hand on last lines that nobody finishes."""
+        """Hand on last lines that nobody finishes, and close files that are over."""
         while True:
             await trio.sleep(REST_S / 2)
             async with self._one_at_a_time:
-                for path, tail in self._tails.items():
-                    await self._hand_on_rest(path, tail)
+                for tail in list(self._tails.values()):
+                    if self._quiet_s(tail) >= REST_S and tail.has_rest():
+                        await self._take(tail, tail.take_rest())
+                for tail in list(self._retired.values()):
+                    await self._read_to_end(tail)
+                    if self._quiet_s(tail) >= ROTATED_S:
+                        await self._finish(tail)
 
-    async def _hand_on_rest(self, path: str, tail: Tail) -> None:
+    def _quiet_s(self, tail: Tail) -> float:
+        """Return for how long nothing more was read of a file."""
         now_s = trio.current_time()
-        offset, since_s = self._rests.get(path, (-1, now_s))
-        if not tail.has_rest():
-            self._rests.pop(path, None)
-        elif offset != tail.end:
-            self._rests[path] = (tail.end, now_s)
-        elif now_s - since_s >= REST_S:
-            await self._take(tail, tail.take_rest())
+        end, since_s = self._quiet.get(tail.key, (-1, now_s))
+        if end != tail.end:
+            self._quiet[tail.key] = (tail.end, now_s)
+            return 0.0
+        return now_s - since_s
+
+    async def _finish(self, tail: Tail) -> None:
+        """Hand on the last line of a file that is over, and close it."""
+        await self._take(tail, tail.take_rest())
+        tail.close()
+        del self._retired[tail.key]
+        self._quiet.pop(tail.key, None)
+        cursors = self._intake.spool.cursors
+        if len(cursors) > 2 * MAX_FILES:
+            cursors.pop(next(key for key in cursors if key != PATTERNS), None)
 
     # -- life
 
@@ -191,6 +251,8 @@ class FileReceiver:
                 reading.cancel_scope.cancel()
             await self._intake.drain()
             moving.cancel_scope.cancel()
+        for tail in (*self._tails.values(), *self._retired.values()):
+            tail.close()
         self._inotify.close()
 
     async def _read(self) -> None:
@@ -210,15 +272,24 @@ def _stands_at(path: str, tail: Tail) -> bool:
     return (status.st_dev, status.st_ino) == (tail.device, tail.inode)
 
 
+def _shown(path: str) -> str:
+    """Return a path as text that can be written as UTF-8: a file's name is bytes and need not be."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _changed_path(watched: str, name: str) -> str:
+    return os.path.join(watched, name) if name else watched
+
+
 def _find_renamed(cursor: dict[str, Any]) -> Tail | None:
-    """Return the file of a cursor under the name that it has now, in the directory where it was."""
-    try:
-        with os.scandir(os.path.dirname(cursor["path"])) as entries:
-            for entry in entries:
-                if entry.is_file() and entry.inode() == cursor["inode"]:
-                    return Tail(entry.path, cursor, from_start=False)
-    except OSError:
-        return None
+    """Return the file of a cursor under the name that it has now, in the directory where it was.
+
+    None if it is not there. Raises OSError if that cannot be told, or the file not be read.
+    """
+    with os.scandir(os.path.dirname(os.fsdecode(cursor["path"]))) as entries:
+        for entry in entries:
+            if entry.is_file() and entry.inode() == cursor["inode"]:
+                return Tail(entry.path, cursor, from_start=False)
     return None
 
 

@@ -13,7 +13,7 @@ not acknowledged is sent again, in order, under a new attempt number (go-back-N)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -39,13 +39,25 @@ class IntakeSettings(msgspec.Struct, frozen=True):
     batch_records: int = 500
 
 
+def _parts(records: Sequence[Record], most: int) -> Iterator[Sequence[Record]]:
+    """Yield consecutive parts of at most `most` records, and of `MAX_BATCH_BYTES` if they have more than one."""
+    start = size = 0
+    for index, record in enumerate(records):
+        size += len(record.body)
+        if index > start and (index - start == most or size > MAX_BATCH_BYTES):
+            yield records[start:index]
+            start, size = index, len(record.body)
+    if records:
+        yield records[start:]
+
+
 class Intake:
     """See the module. `run` must be running for anything to move."""
 
     def __init__(self, context: Context, settings: IntakeSettings) -> None:
         self._context = context
         self._window = settings.window
-        self._batch_records = min(settings.batch_records, settings.window)
+        self.batch_records = min(settings.batch_records, settings.window)
         self.spool = Spool(context.state_dir / "spool" / context.name, max_bytes=settings.spool_bytes)
         self._pending: list[Record] = []
         self._pending_bytes = 0
@@ -54,8 +66,11 @@ class Intake:
         self._attempt = 0
         self._changed = Signal()
         self._report = context.report
+        self._refused = False  # the spool did not take the last records
         if self.spool.torn:
             self._report.counters["spool_torn_entries"] += self.spool.torn
+        if self.spool.unusable:
+            self._report.counters["unusable_spool_positions"] += 1
         self._gauge()
 
     # -- what a receiver calls
@@ -63,7 +78,7 @@ class Intake:
     @property
     def queue_depth(self) -> int:
         """Records accepted and not yet committed."""
-        return self.spool.next - 1 - self.spool.acknowledged + len(self._pending)
+        return self.spool.waiting + len(self._pending)
 
     async def wait_credit(self) -> None:
         """Return when the window has room."""
@@ -76,14 +91,14 @@ class Intake:
 
     async def put(self, records: Sequence[Record]) -> None:
         """Take records when there is credit for them; they share batches with what else arrives now."""
-        for start in range(0, len(records), self._batch_records):
+        for part in _parts(records, self.batch_records):
             await self.wait_credit()
-            self._collect(records[start : start + self._batch_records])
+            self._collect(part)
 
     def put_nowait(self, records: Sequence[Record]) -> None:
         """Take records beyond the window too: they wait in the spool, and are dropped and counted when that is full."""
-        for start in range(0, len(records), self._batch_records):
-            self._collect(records[start : start + self._batch_records])
+        for part in _parts(records, self.batch_records):
+            self._collect(part)
 
     async def wait_room(self, count: int) -> None:
         """Return when `count` more records fit the window."""
@@ -93,15 +108,11 @@ class Intake:
     def put_batch(self, records: Sequence[Record], cursor: dict[str, Any] | None = None) -> int:
         """Take records as batches of their own, with the cursor behind the last; return the last sequence.
 
-        Does not wait: ask for credit first. Raises SpoolFull or OSError if they cannot all be spooled; what did not
-        get in is still the caller's.
+        Does not wait: ask for credit first. Raises SpoolFull or OSError if they cannot all be spooled; then none is,
+        and the caller may try again with all of them.
         """
         self._flush()
-        last = self.spool.next - 1
-        for start in range(0, len(records), self._batch_records):
-            part = records[start : start + self._batch_records]
-            last = self._append(part, cursor if start + len(part) == len(records) else None)
-        return last
+        return self._append(list(_parts(records, self.batch_records)), cursor)
 
     async def wait_acknowledged(self, sequence: int) -> None:
         """Return when everything up to `sequence` is committed."""
@@ -119,7 +130,7 @@ class Intake:
     def _collect(self, records: Sequence[Record]) -> None:
         self._pending.extend(records)
         self._pending_bytes += sum([len(record.body) for record in records])
-        if len(self._pending) >= self._batch_records or self._pending_bytes >= MAX_BATCH_BYTES:
+        if len(self._pending) >= self.batch_records or self._pending_bytes >= MAX_BATCH_BYTES:
             self._flush()
         else:
             self._changed.set()
@@ -129,26 +140,36 @@ class Intake:
         if not pending:
             return
         try:
-            self._append(pending, None)
+            self._append([pending], None)
         except SpoolFull:
-            self._report.counters["dropped_spool_full"] += len(pending)
-            self._report.degraded("the spool is full: records are dropped")
+            self._drop(len(pending), "spool_full", "the spool is full: records are dropped")
         except OSError as error:
-            self._report.counters["dropped_spool_error"] += len(pending)
-            self._report.degraded(f"cannot write the spool: {error.strerror}")
+            self._drop(len(pending), "spool_error", f"cannot write the spool, records are dropped: {error.strerror}")
 
-    def _append(self, records: Sequence[Record], cursor: dict[str, Any] | None) -> int:
-        packed = encode(records)
-        slot = self.spool.append(packed, len(records), cursor)
-        beyond = slot.last - self.spool.acknowledged > 2 * self._window
-        self._unsent.append((slot, None if beyond else packed))
-        self._report.counters["accepted_records"] += len(records)
-        self._report.counters["accepted_bytes"] += len(packed)
-        if self._report.state == "degraded":
+    def _drop(self, count: int, reason: str, note: str) -> None:
+        self._report.counters[f"dropped_{reason}"] += count
+        self._report.degraded(note)
+        self._refused = True
+        self._changed.set()  # whoever waits for the window or for the end of a drain has less to wait for
+
+    def _append(self, batches: Sequence[Sequence[Record]], cursor: dict[str, Any] | None) -> int:
+        packed = [(encode(batch), len(batch)) for batch in batches]
+        try:
+            slots = self.spool.append_all(packed, cursor)
+        except (SpoolFull, OSError):
+            self._refused = True
+            raise
+        for slot, (records, count) in zip(slots, packed, strict=True):
+            beyond = self.spool.waiting > 2 * self._window
+            self._unsent.append((slot, None if beyond else records))
+            self._report.counters["accepted_records"] += count
+            self._report.counters["accepted_bytes"] += len(records)
+        if self._refused and self._report.state == "degraded":
             self._report.ok()
+        self._refused = False
         self._gauge()
         self._changed.set()
-        return slot.last
+        return slots[-1].last
 
     async def _close_batches(self) -> None:
         while True:
@@ -164,8 +185,11 @@ class Intake:
             self._unsent.popleft()
         if not self._unsent:
             return False
-        in_flight = self._sent - self.spool.acknowledged
-        return in_flight <= 0 or in_flight + self._unsent[0][0].count <= self._window
+        slot, in_flight = self._unsent[0][0], self._sent - self.spool.acknowledged
+        if in_flight <= 0:
+            return True
+        behind_gap = slot.first > self._sent + 1  # the recorder takes it only once all before the gap is committed
+        return not behind_gap and in_flight + slot.count <= self._window
 
     async def _send(self) -> None:
         while True:
@@ -187,11 +211,13 @@ class Intake:
         self._changed.set()
 
     async def _receive_acknowledgements(self) -> None:
-        async for message, _ in self._context.messages():
-            if isinstance(message, Acknowledged) and message.tag == self.spool.tag:
-                self.spool.acknowledge(message.sequence)
-                self._gauge()
-                self._changed.set()
+        while True:  # while it drains too: the inbox may be empty for a moment although the recorder still works
+            async for message, _ in self._context.messages():
+                if isinstance(message, Acknowledged) and message.tag == self.spool.tag:
+                    self.spool.acknowledge(message.sequence)
+                    self._gauge()
+                    self._changed.set()
+            await trio.lowlevel.checkpoint()
 
     async def _follow_announcements(self) -> None:
         while True:
@@ -213,7 +239,7 @@ class Intake:
     def _gauge(self) -> None:
         gauges = self._report.gauges
         gauges["queue_depth"] = self.queue_depth
-        gauges["in_flight_records"] = self._sent - self.spool.acknowledged
+        gauges["in_flight_records"] = max(0, self._sent - self.spool.acknowledged)
         gauges["spool_bytes"] = self.spool.bytes
 
     async def run(self) -> None:

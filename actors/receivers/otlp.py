@@ -1,11 +1,11 @@
 """The OTLP logs receiver: gRPC or HTTP, one plain ASGI application, served by the hardened hypercorn.
 
 gRPC is spoken by hand over HTTP/2: a 5-byte prefix (compressed flag, length) before the message, the status in trailers
-(gRPC over HTTP2, PROTOCOL-HTTP2.md). A request is answered when its records are committed. A full window, or a commit
-that does not come in time, is answered as the specification says for retry: UNAVAILABLE with RetryInfo, HTTP 503 with
-Retry-After. The request's records are then either not accepted at all, or accepted and merely not yet committed; the
-first is the rule, because credit is asked for before they are spooled. A request that can never be accepted is answered
-INVALID_ARGUMENT, HTTP 400.
+(gRPC over HTTP2, PROTOCOL-HTTP2.md). A request is answered when its records are committed. A full window or spool is
+answered as the specification says for retry: UNAVAILABLE with RetryInfo, HTTP 503 with Retry-After; then none of the
+request's records was accepted: credit is asked for before they are spooled, and they are spooled together or not at
+all. A commit that does not come in time is answered as if it had come, because the records stand in the spool. A
+request that can never be accepted is answered INVALID_ARGUMENT, HTTP 400.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ HTTP_PATH = "/v1/logs"
 MAX_BODY_BYTES = 16 << 20
 MAX_CONNECTIONS = 1_024
 RETRY_S = 1
-COMMIT_S = 8.0  # exporters give up after 10 s
-CREDIT_S = 2.0  # how long a request may wait for the window
+CREDIT_S = 1.0  # how long a request may wait for the window
+COMMIT_S = 3.0  # and then for its commit: the SDKs give up after 10 s, the Collector after 5, and then send again
 
 # gRPC status codes (google.rpc.Code)
 OK, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 0, 3, 8, 12, 14
@@ -45,6 +45,10 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class ClientGone(Exception):
+    """The client left before its request was whole; what came of it means nothing."""
 
 
 class Unavailable(Exception):
@@ -71,7 +75,10 @@ class OtlpReceiver:
         elif scope["type"] == "http":
             headers: Headers = dict(scope["headers"])
             peer = (scope.get("client") or ("",))[0]
-            body = await _read_body(receive)
+            try:
+                body = await _read_body(receive)
+            except ClientGone:
+                return
             if headers.get(b"content-type", b"").startswith(b"application/grpc"):
                 await self._answer_grpc(scope, headers, body, peer, send)
             else:
@@ -177,13 +184,16 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Return the whole body, or None if it is too large (then too it is read to its end, so that the answer arrives)."""
+    """Return the whole body, or None if it is too large (then too it is read to its end, so that the answer arrives).
+
+    Raises ClientGone: the beginning of a protobuf message may well read as a whole one.
+    """
     parts: list[bytes] = []
     size = 0
     while True:
         event = await receive()
         if event["type"] == "http.disconnect":
-            return b"".join(parts)
+            raise ClientGone
         part = event.get("body", b"")
         size += len(part)
         if size <= MAX_BODY_BYTES:

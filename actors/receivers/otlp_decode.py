@@ -18,8 +18,10 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from protocol.records import OtlpRecord
 
-MAX_INFLATED_BYTES = 32 << 20
+MAX_INFLATED_BYTES = 16 << 20
+MAX_RECORDS = 100_000  # of one request; two bytes are enough for an empty one
 MAX_DEPTH = 32
+MAX_TIME_NS = (1 << 63) - 1  # the year 2262; all later stages count in signed 64 bits
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -38,7 +40,7 @@ def inflate(body: bytes, encoding: str) -> bytes:
         inflated = inflater.decompress(body, MAX_INFLATED_BYTES)
     except zlib.error as error:
         raise OtlpError(f"damaged {encoding}: {error}") from error
-    if inflater.unconsumed_tail or not inflater.eof:
+    if inflater.unconsumed_tail or inflater.unused_data or not inflater.eof:
         raise OtlpError(f"damaged {encoding}, or more than {MAX_INFLATED_BYTES} bytes inflated")
     return inflated
 
@@ -50,7 +52,18 @@ def decode_protobuf(body: bytes) -> list[OtlpRecord]:
         request.ParseFromString(body)
     except DecodeError as error:
         raise OtlpError(f"not an ExportLogsServiceRequest: {error}") from error
+    _check_count(sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs))
     return list(_records(request))
+
+
+def _check_count(records: int) -> None:
+    if records > MAX_RECORDS:
+        raise OtlpError(f"a request has at most {MAX_RECORDS} records, this one {records}")
+
+
+def _known_time(time_ns: int) -> int:
+    """Return the time, or 0 for one that is beyond what can be counted: no clock says that."""
+    return time_ns if time_ns <= MAX_TIME_NS else 0
 
 
 def _records(request: Any) -> Iterator[OtlpRecord]:
@@ -65,8 +78,8 @@ def _records(request: Any) -> Iterator[OtlpRecord]:
 def _record(record: LogRecord, resource: dict[str, Any], scope: dict[str, Any]) -> OtlpRecord:
     return OtlpRecord(
         _plain(record.body),
-        record.time_unix_nano,
-        record.observed_time_unix_nano,
+        _known_time(record.time_unix_nano),
+        _known_time(record.observed_time_unix_nano),
         min(max(record.severity_number, 0), 24),
         record.severity_text,
         _plain_pairs(record.attributes),
@@ -120,8 +133,8 @@ class _Json:
     def _record(self, record: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any]) -> OtlpRecord:
         return OtlpRecord(
             self._value(record.get("body")),
-            self._integer(record, "timeUnixNano"),
-            self._integer(record, "observedTimeUnixNano"),
+            _known_time(self._integer(record, "timeUnixNano")),
+            _known_time(self._integer(record, "observedTimeUnixNano")),
             min(max(self._integer(record, "severityNumber"), 0), 24),
             self._text(record, "severityText"),
             self._pairs(record, "attributes"),
@@ -186,8 +199,12 @@ class _Json:
             return None
         for kind, content in table.items():
             match kind:
-                case "stringValue" | "boolValue" | "doubleValue":
-                    return content if isinstance(content, str | bool | int | float) else None
+                case "stringValue":
+                    return self._text(table, kind)
+                case "boolValue":
+                    return self._boolean(content)
+                case "doubleValue":
+                    return self._double(content)
                 case "intValue":
                     return self._signed(content)
                 case "bytesValue":
@@ -200,11 +217,33 @@ class _Json:
         return None
 
     @staticmethod
-    def _signed(content: Any) -> int:
+    def _boolean(content: Any) -> bool:
+        if not isinstance(content, bool):
+            raise OtlpError("boolValue is not true or false")
+        return content
+
+    @staticmethod
+    def _double(content: Any) -> float:
+        """Return a double, which JSON may carry as a string ("NaN", "Infinity")."""
+        if isinstance(content, bool) or not isinstance(content, int | float | str):
+            raise OtlpError("doubleValue is not a number")
         try:
-            return int(content)
-        except (TypeError, ValueError) as error:
+            return float(content)
+        except (ValueError, OverflowError) as error:
+            raise OtlpError("doubleValue is not a number") from error
+
+    @staticmethod
+    def _signed(content: Any) -> int:
+        """Return a signed 64-bit integer, which JSON may carry as a string."""
+        if isinstance(content, bool) or not isinstance(content, int | float | str):
+            raise OtlpError("intValue is not an integer")
+        try:
+            number = int(content)
+        except (ValueError, OverflowError) as error:
             raise OtlpError("intValue is not an integer") from error
+        if number != (content if isinstance(content, float) else number) or not -(1 << 63) <= number < 1 << 63:
+            raise OtlpError("intValue is not an integer of 64 bits")
+        return number
 
     @staticmethod
     def _base64(content: Any) -> bytes:
@@ -218,6 +257,8 @@ def decode_json(body: bytes) -> list[OtlpRecord]:
     """Return the records of a JSON request. Raises OtlpError."""
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise OtlpError(f"not JSON: {error}") from error
-    return list(_Json(document).records())
+    records = list(_Json(document).records())
+    _check_count(len(records))
+    return records

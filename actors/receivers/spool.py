@@ -10,24 +10,33 @@ batch (for a file its offset), written in the same append, so that neither can b
 at the end of a segment is what a crash leaves; it was never accepted, and it is cut off.
 
 What it promises: an entry that `append` returned from survives the death of any process. Power loss may take what the
-kernel had not yet written (no fsync here).
+kernel had not yet written (no fsync here), and a disk may damage an entry; what lies behind it in its segment is then
+lost, and said to be. The recorder may have committed some of what was lost, under sequences that this spool would now
+give away again, and it would ignore the new records as known. So after damage, and after every boot of the machine, the
+spool leaps over sequences that nobody can have used. A gap in the sequences is closed by acknowledgement: once all
+before it is acknowledged, so is the gap.
 
 Bound: `max_bytes` on disk. In memory an entry is an index of about 200 bytes; payloads are read back when they are sent.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import zlib
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import msgspec
 
+from protocol.packing import PackingError, pack, unpack
+
 _HEAD = 8
+_LEAP = 1 << 24  # sequences passed over after a loss: more than were ever handed on and not on disk; of 1 << 48
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SEGMENT_BYTES = 8 << 20
 
 
@@ -38,6 +47,15 @@ class SpoolEntry(msgspec.Struct, array_like=True, frozen=True):
     count: int
     cursor: dict[str, Any] | None
     records: bytes  # one msgpack array of `Record`
+
+
+class SpoolPosition(msgspec.Struct, frozen=True):
+    """The spool as its `position` file has it: not always the newest, the segments know better."""
+
+    tag: int
+    acknowledged: int
+    cursors: dict[str, Any]
+    boot: str = ""  # of the machine, when this was written
 
 
 class Slot(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +76,8 @@ class SpoolFull(Exception):
     """The spool has reached its bound in bytes."""
 
 
+log = logging.getLogger(__name__)
+
 _decode = msgspec.msgpack.Decoder(SpoolEntry).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -75,40 +95,65 @@ class Spool:
         self.slots: deque[Slot] = deque()
         self.cursors: dict[str, Any] = {}
         self.bytes = 0
-        self.torn = 0  # entries cut off at the last opening
+        self.waiting = 0  # records that are not acknowledged
+        self.torn = 0  # segments whose end was cut off at the last opening
+        self.unusable = False  # `position` was damaged at the last opening
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sizes: dict[int, int] = {}  # {segment: bytes}
-        self._load_position()
+        self._boot = _boot_id()
+        same_boot = self._load_position()
         self._load_segments()
+        if self.torn or not same_boot:
+            self.next += _LEAP
+        self._close_gap()
         self._write_fd = -1
         self._write_segment = 0
         self._read_fds: dict[int, int] = {}
 
     # -- opening
 
-    def _load_position(self) -> None:
-        """Take up tag, acknowledged sequence and cursors; a spool without them is a new one with a tag of its own."""
-        self.tag, self.acknowledged = secrets.randbits(31) + 1, 0
+    def _load_position(self) -> bool:
+        """Take up tag, acknowledged sequence and cursors; a spool without them is a new one with a tag of its own.
+
+        Return whether the machine has not been started again since.
+        """
+        position = self.folder / "position"
+        self.tag, self.acknowledged, self.next = secrets.randbits(31) + 1, 0, 1
         try:
-            state = msgpack.unpackb((self.folder / "position").read_bytes())
-            self.tag, self.acknowledged = state["tag"], state["acknowledged"]
-            self.cursors = dict(state["cursors"])
+            state = msgspec.convert(unpack(position.read_bytes()), SpoolPosition)
         except FileNotFoundError:
             self._store_position()
+            return True
+        except (PackingError, msgspec.ValidationError) as error:
+            log.error("%s cannot be used (%s): what the spool holds is sent again under new ids", position, error)
+            position.replace(position.with_suffix(".unusable"))
+            self.unusable = True
+            self._store_position()
+            return True
+        self.tag, self.acknowledged, self.cursors = state.tag, state.acknowledged, state.cursors
         self.next = self.acknowledged + 1
+        return state.boot == self._boot
 
-    def _store_position(self) -> None:
+    def _store_position(self) -> bool:
+        """Write the position aside and move it into place. A disk that refuses is told and no error: it can wait."""
         path = self.folder / "position.new"
-        path.write_bytes(
-            msgpack.packb({"tag": self.tag, "acknowledged": self.acknowledged, "cursors": self.cursors})
-        )
-        path.replace(self.folder / "position")
+        state = SpoolPosition(self.tag, self.acknowledged, self.cursors, self._boot)
+        try:
+            path.write_bytes(pack(msgspec.to_builtins(state, builtin_types=(bytes,))))
+            path.replace(self.folder / "position")
+        except OSError as error:
+            log.error("cannot write %s: %s", path, error.strerror)
+            return False
+        return True
 
     def _load_segments(self) -> None:
         for path in sorted(self.folder.glob("*.segment")):
+            if not path.stem.isdecimal():
+                continue
             raw = path.read_bytes()
             good = self._index(int(path.stem), raw)
             if good < len(raw):
+                log.error("%s is damaged at byte %d; %d bytes are cut off", path, good, len(raw) - good)
                 self.torn += 1
                 os.truncate(path, good)
             self._sizes[int(path.stem)] = good
@@ -125,6 +170,7 @@ class Spool:
             entry = _decode(body)
             if entry.first + entry.count - 1 > self.acknowledged:
                 self.slots.append(Slot(entry.first, entry.count, segment, offset + _HEAD, length))
+                self.waiting += entry.count
             if entry.cursor:
                 self.cursors.update(entry.cursor)
             self.next = max(self.next, entry.first + entry.count)
@@ -135,21 +181,33 @@ class Spool:
 
     def append(self, records: bytes, count: int, cursor: dict[str, Any] | None = None) -> Slot:
         """Write one batch and return where it is. Raises SpoolFull, or OSError as the disk does: then nothing changed."""
-        body = _encode(SpoolEntry(self.next, count, cursor, records))
-        if self.bytes + _HEAD + len(body) > self.max_bytes:
+        return self.append_all([(records, count)], cursor)[0]
+
+    def append_all(self, batches: Sequence[tuple[bytes, int]], cursor: dict[str, Any] | None = None) -> list[Slot]:
+        """Write batches, each packed records and their count, the cursor with the last: all of them or, if it raises, none."""
+        first, entries = self.next, []
+        for number, (records, count) in enumerate(batches, 1):
+            body = _encode(SpoolEntry(first, count, cursor if number == len(batches) else None, records))
+            entries.append((first, count, len(body).to_bytes(4) + zlib.crc32(body).to_bytes(4) + body))
+            first += count
+        whole = b"".join([entry for _, _, entry in entries])
+        if self.bytes + len(whole) > self.max_bytes:
             raise SpoolFull(f"{self.folder} holds {self.bytes} of {self.max_bytes} bytes")
         fd = self._segment_for_writing()
         offset = self._sizes[self._write_segment]
-        entry = len(body).to_bytes(4) + zlib.crc32(body).to_bytes(4) + body
-        self._write_all(fd, entry, offset)
-        self._sizes[self._write_segment] = offset + len(entry)
-        self.bytes += len(entry)
-        slot = Slot(self.next, count, self._write_segment, offset + _HEAD, len(body))
-        self.slots.append(slot)
-        self.next += count
+        self._write_all(fd, whole, offset)
+        self._sizes[self._write_segment] = offset + len(whole)
+        self.bytes += len(whole)
+        slots = []
+        for sequence, count, entry in entries:
+            slots.append(Slot(sequence, count, self._write_segment, offset + _HEAD, len(entry) - _HEAD))
+            offset += len(entry)
+            self.waiting += count
+        self.slots += slots
+        self.next = first
         if cursor:
             self.cursors.update(cursor)
-        return slot
+        return slots
 
     @staticmethod
     def _write_all(fd: int, entry: bytes, offset: int) -> None:
@@ -163,11 +221,10 @@ class Spool:
 
     def _segment_for_writing(self) -> int:
         if self._write_fd < 0 or self._sizes[self._write_segment] >= self.segment_bytes:
+            fd = os.open(self._path(self.next), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if self._write_fd >= 0:
                 os.close(self._write_fd)
-            path = self._path(self.next)
-            self._write_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._write_segment = self.next
+            self._write_fd, self._write_segment = fd, self.next
             self._sizes.setdefault(self.next, 0)
         return self._write_fd
 
@@ -189,17 +246,23 @@ class Spool:
             return
         self.acknowledged = min(sequence, self.next - 1)
         while self.slots and self.slots[0].last <= self.acknowledged:
-            self.slots.popleft()
+            self.waiting -= self.slots.popleft().count
+        self._close_gap()
         oldest = self.slots[0].segment if self.slots else self.next
         writing = self._write_segment if self._write_fd >= 0 else -1
         emptied = [segment for segment in self._sizes if segment < oldest and segment != writing]
-        if emptied:
-            self._store_position()
+        if emptied and not self._store_position():
+            return  # what stands in them tells the next opening which sequences were used
         for segment in emptied:
             self._path(segment).unlink(missing_ok=True)
             self.bytes -= self._sizes.pop(segment)
             if (fd := self._read_fds.pop(segment, None)) is not None:
                 os.close(fd)
+
+    def _close_gap(self) -> None:
+        """Take a gap in the sequences for acknowledged once everything before it is."""
+        first = self.slots[0].first if self.slots else self.next
+        self.acknowledged = max(self.acknowledged, first - 1)
 
     def set_cursors(self, cursors: dict[str, Any]) -> None:
         """Put these cursors in the place of all others, on disk too."""
@@ -217,3 +280,11 @@ class Spool:
 
     def _path(self, segment: int) -> Path:
         return self.folder / f"{segment:016d}.segment"
+
+
+def _boot_id() -> str:
+    """Return what the kernel calls its present run; "" where it does not say."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""

@@ -39,8 +39,8 @@ class Scorer:
             self._snapshots.refuse(error)
             self._blender = Blender()
 
-    def _store(self) -> None:
-        self._snapshots.store({"blender": self._blender.snapshot(), "learnt": self._learnt.last})
+    async def _store(self) -> None:
+        await self._snapshots.store({"blender": self._blender.snapshot(), "learnt": self._learnt.last})
 
     async def _judge(self, joined: Joined) -> None:
         columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
@@ -86,7 +86,7 @@ class Scorer:
     async def _keep_snapshots(self) -> None:
         while True:
             await trio.sleep(SNAPSHOT_EVERY_S)
-            self._store()
+            await self._store()
 
     async def run(self) -> None:
         self._report.ok()
@@ -95,7 +95,7 @@ class Scorer:
             nursery.start_soon(self._keep_snapshots)
             await self._receive()
             nursery.cancel_scope.cancel()
-        self._store()
+        await self._store()
 
 
 async def run(context: Context) -> None:

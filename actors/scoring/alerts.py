@@ -19,6 +19,7 @@ from protocol.records import Entity, Event
 
 VOLUME_DETECTORS = frozenset({"holt_winters", "cusum"})
 ANOMALOUS_EVENT, VOLUME_CHANGE = "anomalous_event", "volume_change"
+MAX_QUOTED = 96  # characters of a template in a title
 NEVER_SEEN_BITS = 31.0  # actors/detectors/markov.py, NEW_BITS: only a template never seen costs more
 
 
@@ -34,7 +35,7 @@ def alert_of_event(event: Event, blended: Blended, i: int) -> Alert:
             title = f"{event.source} is quieter than usual: {_amounts(leading)}"
     else:
         rule, entities = ANOMALOUS_EVENT, list(event.entities)
-        title = f"Unusual event from {event.source}: {_reason(leading)} ({template_name(event.template_id)})"
+        title = f"{_reason(leading)} from {event.source}: {_quote(event.template)} ({template_name(event.template_id)})"
     key = _key(rule, entities, event.source)
     return Alert(
         id=alert_id(event.event_ns // NS_PER_MS, key, event.id),
@@ -105,5 +106,12 @@ def _amounts(part: Part) -> str:
 
 def _reason(part: Part) -> str:
     if part.detector == "markov":
-        return "never seen before" if part.seen >= NEVER_SEEN_BITS else "out of its usual order"
-    return "unusual content" if part.detector == "hst" else f"by {part.detector}"
+        return "Never seen before" if part.seen >= NEVER_SEEN_BITS else "Out of its usual order"
+    return "Unusual content" if part.detector == "hst" else f"Unusual to {part.detector}"
+
+
+def _quote(template: str) -> str:
+    """Return the beginning of a template on one line, without a character that a terminal or a page might obey."""
+    text = " ".join(template.split())
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:MAX_QUOTED])
+    return f"{shown} …" if len(text) > MAX_QUOTED else shown

@@ -54,7 +54,7 @@ class UnknownId(LookupError):
 
 def _fts_words(text: str) -> str:
     """Return an FTS5 query for all words of a text; quoting keeps its operators out (SQLite FTS5, section 3.1)."""
-    return " ".join('"' + word.replace('"', '""') + '"' for word in text.split())
+    return " ".join('"' + word.replace('"', '""') + '"' for word in text.replace("\0", " ").split())
 
 
 def _event_conditions(query: EventQuery) -> tuple[list[str], list[Any]]:

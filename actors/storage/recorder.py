@@ -52,9 +52,10 @@ class Recorder:
         self._settings = msgspec.convert(context.settings, Settings)
         self._report = context.report
         self._one_at_a_time = trio.CapacityLimiter(1)
-        self._store = StoreWriter(context.state_dir / "store")
+        self._store: StoreWriter
 
     async def run(self) -> None:
+        await self._open()
         self._report.ok()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expire)
@@ -66,6 +67,18 @@ class Recorder:
 
     async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
         return await trio.to_thread.run_sync(call, *arguments, limiter=self._one_at_a_time)
+
+    async def _open(self) -> None:
+        """Open the store, for as long as it takes: a disk that is full at the start may have room again later."""
+        while True:
+            try:
+                self._store = await self._in_thread(StoreWriter, self._context.state_dir / "store")
+                return
+            except (apsw.Error, OSError) as error:
+                if self._report.state != "degraded":
+                    log.error("cannot open the store and holds the stream back: %s", error)
+                self._report.degraded(f"cannot open the store: {error}")
+                await trio.sleep(RETRY_S)
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
         judged = _judged_events(message, frames) if message.key else []
@@ -108,7 +121,12 @@ class Recorder:
             await trio.sleep(EXPIRE_EVERY_S)
             before_day = format_day(time.time_ns() - self._settings.retention_days * DAY_NS)
             expire = partial(self._store.expire, before_day=before_day, max_bytes=self._settings.max_bytes)
-            for day in await self._in_thread(expire):
+            try:
+                gone = await self._in_thread(expire)
+            except (apsw.Error, OSError) as error:
+                log.error("retention: cannot delete old events: %s", error)
+                continue
+            for day in gone:
                 self._report.counters["expired_days"] += 1
                 log.info("retention: the events of %s are deleted", day)
 

@@ -6,7 +6,7 @@ corrupt a WAL that two connections reset.
 
 A day file also holds `position`: for each receiver's spool the last sequence that is committed. It is written in the
 transaction that writes the events, which is what makes a record that is sent twice be stored once. A new day file begins
-with a copy of it.
+with a copy of it. `counted` in the main file is the same for the counts of templates, which are committed before.
 
 Commit sequence (`seq`) never falls, within a file and from one to the next.
 """
@@ -30,6 +30,9 @@ create table if not exists alerts(
 ) strict;
 create table if not exists alert_entities(
     entity text not null, seq integer not null, primary key(entity, seq)
+) strict, without rowid;
+create table if not exists counted(
+    tag integer primary key, sequence integer not null
 ) strict, without rowid;
 create table if not exists templates(
     id integer primary key,
@@ -86,17 +89,21 @@ def open_for_writing(path: Path, schema: str) -> apsw.Connection:
     found = connection.pragma("user_version")
     if found not in (0, VERSION):
         raise StoreError(f"{path} has layout {found}; this program reads {VERSION}")
-    for statement in schema.split(";"):
-        if statement.strip():
-            connection.execute(statement).fetchall()
-    if found == 0:
-        connection.pragma("user_version", VERSION)
+    with connection:  # a reader sees the tables all at once or not at all
+        for statement in schema.split(";"):
+            if statement.strip():
+                connection.execute(statement).fetchall()
+        if found == 0:
+            connection.pragma("user_version", VERSION)
     return connection
 
 
 def open_for_reading(path: Path) -> apsw.Connection:
-    """Open a file of the store read-only. Raises apsw.CantOpenError if it is not there."""
+    """Open a file of the store read-only. Raises apsw.CantOpenError if it is not there, or not made to its end yet."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_MS)
     connection.pragma("query_only", True)
+    if connection.pragma("user_version") != VERSION:
+        connection.close()
+        raise apsw.CantOpenError(f"{path} is not a file of this store, or not yet")
     return connection

@@ -42,26 +42,30 @@ class StoreWriter:
         self._day: apsw.Connection | None = None
         self._day_name = ""
         self.positions: dict[int, int] = {}  # {spool tag: last committed sequence}
+        self._counted: dict[int, int] = dict(self._main.execute("select tag, sequence from counted"))
         self._next = 1
         self._untold: list[Alert] = []  # stored, but the day's transaction has not gone through yet
-        if files := schema.day_files(folder):
-            self._open_day(files[-1].stem.removeprefix("events-"))
+        for day in _newest_days(folder):
+            self._open_day(day)
 
     # -- day files
 
     def _open_day(self, name: str) -> None:
         connection = schema.open_for_writing(schema.day_path(self.folder, name), schema.DAY)
-        positions = dict(connection.execute("select tag, sequence from position"))
-        if not positions and self.positions:
-            with connection:
-                connection.executemany(
-                    "insert into position(tag, receiver, sequence) values(?, '', ?)", self.positions.items()
-                )
-        else:
-            self.positions = positions
-        newest = connection.execute("select max(seq) from events").get
-        if newest is not None:
-            self._next = max(self._next, newest + 1)
+        try:
+            found = dict(connection.execute("select tag, sequence from position"))
+            behind = {tag: last for tag, last in self.positions.items() if last > found.get(tag, 0)}
+            if behind:
+                with connection:
+                    connection.executemany(
+                        "insert or replace into position(tag, receiver, sequence) values(?, '', ?)", behind.items()
+                    )
+            newest = connection.execute("select max(seq) from events").get
+        except BaseException:
+            connection.close()
+            raise
+        self.positions = found | behind
+        self._next = max(self._next, (newest or 0) + 1)
         if self._day is not None:
             self._day.close()
         self._day, self._day_name = connection, name
@@ -96,14 +100,18 @@ class StoreWriter:
             skip = position + 1 - key.first
         fresh = judged[skip:]
         if fresh or alerts:
-            self._commit_main(fresh, alerts)
+            self._commit_main(key, fresh, alerts)
         first = self._next
         packed = self._commit_events(key, fresh, now_ns) if key is not None and fresh else []
         new_alerts, self._untold = self._untold, []
         return Stored(first, packed, new_alerts)
 
-    def _commit_main(self, fresh: Sequence[JudgedEvent], alerts: Sequence[Alert]) -> None:
+    def _commit_main(self, key: BatchKey | None, fresh: Sequence[JudgedEvent], alerts: Sequence[Alert]) -> None:
         new_alerts = []
+        uncounted = fresh
+        if key is not None:  # the day's transaction may fail after this one, and then the batch comes again
+            first = key.last + 1 - len(fresh)
+            uncounted = fresh[max(0, self._counted.get(key.tag, 0) + 1 - first) :]
         with self._main:
             for alert in alerts:
                 self._main.execute(
@@ -121,8 +129,12 @@ class StoreWriter:
                 """insert into templates(id, template, events, first_ns, last_ns) values(?, ?, ?, ?, ?)
                 on conflict(id) do update set template = excluded.template, events = events + excluded.events,
                     first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)""",
-                _template_rows(fresh),
+                _template_rows(uncounted),
             )
+            if key is not None and uncounted:
+                self._main.execute("insert or replace into counted values(?, ?)", (key.tag, key.last))
+        if key is not None and uncounted:
+            self._counted[key.tag] = key.last
         self._untold += new_alerts
 
     def _commit_events(self, key: BatchKey, fresh: Sequence[JudgedEvent], now_ns: int) -> list[bytes]:
@@ -161,14 +173,16 @@ class StoreWriter:
     def expire(self, *, before_day: str, max_bytes: int) -> list[str]:
         """Delete day files older than `before_day`, then the oldest while all are larger than `max_bytes`.
 
-        The newest day is never deleted. Return the days that went.
+        The newest day that has events is never deleted: it says where the commit sequence goes on. Return the days that
+        went.
         """
-        files = schema.day_files(self.folder)[:-1]
-        sizes = {path: _size(path) for path in files}
-        total = sum(sizes.values()) + _size(schema.day_path(self.folder, self._day_name)) if self._day else 0
+        kept = set(_newest_days(self.folder))
+        sizes = {path: _size(path) for path in schema.day_files(self.folder)}
+        total = sum(sizes.values())
+        files = [path for path in sizes if _day_of(path) not in kept]
         gone = []
         for path in files:
-            day = path.stem.removeprefix("events-")
+            day = _day_of(path)
             if day >= before_day and total <= max_bytes:
                 break
             for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
@@ -183,9 +197,29 @@ class StoreWriter:
                 connection.close()
 
 
+def _day_of(path: Path) -> str:
+    return path.stem.removeprefix("events-")
+
+
+def _newest_days(folder: Path) -> list[str]:
+    """Return the newest day that has events and those after it, oldest first: a crash may leave a day without any."""
+    days: list[str] = []
+    for path in reversed(schema.day_files(folder)):
+        days.insert(0, _day_of(path))
+        try:
+            connection = schema.open_for_reading(path)
+        except apsw.CantOpenError:
+            continue
+        try:
+            if connection.execute("select exists(select 1 from events)").get:
+                break
+        finally:
+            connection.close()
+    return days
+
+
 def _size(path: Path) -> int:
-    wal = Path(f"{path}-wal")
-    return sum(each.stat().st_size for each in (path, wal) if each.exists())
+    return sum(each.stat().st_size for each in (path, Path(f"{path}-wal")) if each.exists())
 
 
 def _template_rows(fresh: Sequence[JudgedEvent]) -> list[tuple[int, str, int, int, int]]:

@@ -36,9 +36,9 @@ def finding(kind: str, at_s: int = 0, source: str = "syslog", expected: float = 
     return Finding("holt_winters", kind, source, 0, at, 1e-12, expected, seen, "events in 5 min")
 
 
-def test_a_new_kind_is_named_and_its_text_is_not() -> None:
+def test_a_new_kind_is_named_by_its_template() -> None:
     alert = alert_of_event(event("10.0.0.1"), blended(markov=1e-12, hst=0.1), 0)
-    assert alert.title == "Unusual event from syslog: never seen before (drain_0007)"
+    assert alert.title == "Never seen before from syslog: secret <*> (drain_0007)"
     assert alert.dedup_key == "blended:anomalous_event:10.0.0.1"
     assert alert.entities[0].value == "10.0.0.1"
     assert alert.severity == "high"
@@ -46,6 +46,14 @@ def test_a_new_kind_is_named_and_its_text_is_not() -> None:
     assert alert.id == alert_of_event(event("10.0.0.1"), blended(markov=1e-12, hst=0.1), 0).id
     assert alert.id != alert_of_event(event("10.0.0.1", 2), blended(markov=1e-12, hst=0.1), 0).id
     assert alert_of_event(event(), blended(markov=1e-12), 0).dedup_key == "blended:anomalous_event:syslog"
+
+
+def test_a_title_is_one_line_without_anything_that_a_terminal_obeys() -> None:
+    hostile = event("10.0.0.1")
+    hostile.template = "a\x1b[2J\nb \u202e" + "c" * 500
+    title = alert_of_event(hostile, blended(markov=1e-12), 0).title
+    assert title.isprintable() and len(title) < 200
+    assert title.startswith("Never seen before from syslog: a\ufffd[2J b \ufffdccc")
 
 
 def test_findings_read_plainly() -> None:

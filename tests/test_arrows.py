@@ -1,0 +1,97 @@
+"""The imports, function bodies included: daemon -> actors -> protocol, no cycles, each heavy library in its one home."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = {"protocol": {"protocol"}, "actors": {"protocol", "actors"}, "daemon": {"protocol", "actors", "daemon"}}
+HOMES = {
+    "zmq": ("daemon/transport.py",),
+    "apsw": ("actors/storage/",),
+    "quart": ("actors/frontend/",),
+    "quart_trio": ("actors/frontend/",),
+    "hypercorn": ("actors/http/",),
+    "msgpack": ("protocol/",),
+    "trio_websocket": ("daemon/tail.py",),
+    "opentelemetry": ("actors/receivers/otlp_decode.py",),
+}
+FILES = {
+    str(path.relative_to(ROOT)): path
+    for layer in LAYERS
+    for path in sorted((ROOT / layer).rglob("*.py"))
+}
+
+
+def module_of(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+MODULES = {module_of(name) for name in FILES}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield every module that a file imports; `from a import b` is `a.b` where that is a module."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else str(node.module)
+
+
+IMPORTS = {name: sorted(set(imports(path))) for name, path in FILES.items()}
+
+
+def is_actor(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.AsyncFunctionDef) and node.name == "run" and [each.arg for each in node.args.args][:1] == ["context"]
+        for node in ast.parse(path.read_text()).body
+    )
+
+
+ACTORS = {module_of(name) for name, path in FILES.items() if name.startswith("actors/") and is_actor(path)}
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(FILES) > 60
+    assert {"actors.receivers.syslog", "actors.storage.recorder", "actors.broadcaster"} <= ACTORS
+    assert "daemon.transport" in IMPORTS["daemon/runner.py"]
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_file_imports_only_its_own_layer_and_those_below(name: str) -> None:
+    layers = {module.partition(".")[0] for module in IMPORTS[name]} & LAYERS.keys()
+    assert layers <= LAYERS[name.partition("/")[0]]
+    assert not any(module.partition(".")[0] == "tests" for module in IMPORTS[name])
+
+
+def test_nothing_is_circular() -> None:
+    graph = {module_of(name): {module for module in modules if module in MODULES} for name, modules in IMPORTS.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a cycle: {error.args[1]}")
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_a_heavy_library_has_one_home(library: str) -> None:
+    users = {name for name, modules in IMPORTS.items() if any(module.partition(".")[0] == library for module in modules)}
+    assert users, f"{library} is not used at all: take it off the list"
+    assert {name for name in users if not name.startswith(HOMES[library])} == set()
+
+
+def test_no_actor_imports_another() -> None:
+    faults = {
+        name: sorted(ACTORS.intersection(modules))
+        for name, modules in IMPORTS.items()
+        if name.startswith("actors/") and ACTORS.intersection(modules)
+    }
+    assert faults == {}
