@@ -80,6 +80,7 @@ class Committed(Header, tag="committed"):
     first: int  # commit sequence of the first event; the others follow without a gap
     count: int
     alerts: tuple[Alert, ...] = ()
+    last_alert: int = 0  # commit sequence of the newest alert, which is the last of `alerts` if there are any
 
 
 class Acknowledged(Header, tag="acknowledged"):

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import trio
 
 from actors.context import Context
 from actors.frontend.app import Door, make_app
+from actors.frontend.follow import Follower, Missing
 from actors.frontend.guard import Guard
+from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN
 from actors.http.server import ServerStatistics, make_config, serve
-from actors.storage.reader import StoreReader
+from actors.storage.reader import AlertQuery, EventQuery, StoreReader
 from protocol.frames import alert_frame, event_frame, status_frame
 from protocol.messages import Committed, Frame, Status, decode_judged
 
 MAX_CONNECTIONS = 1_024
 GOODBYE_S = 0.5
+PAGE = 1_000
+MAX_MISSING = 20_000
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -32,16 +37,46 @@ class FrontEnd:
         guard = Guard(settings.listen, settings.token, settings.allowed_origins)
         self._door = Door(guard, StoreReader(context.state_dir / "store"))
         self._statistics = ServerStatistics(MAX_CONNECTIONS)
+        self._events, self._alerts = Follower(), Follower()
 
-    def _take_committed(self, message: Committed, frames: Sequence[Frame]) -> None:
-        hub = self._door.hub
-        self._context.report.counters["framed_events"] += message.count
-        if hub.clients:
-            hub.publish([event_frame(event) for event in decode_judged(frames[0])])
-            hub.publish([alert_frame(alert) for alert in message.alerts])
+    async def _take_committed(self, message: Committed, frames: Sequence[Frame]) -> None:
+        missing, skip = self._events.take(message.first, message.count)
+        await self._frame_missing_events(missing)
+        missing_alerts, skip_alerts = self._alerts.take(message.last_alert - len(message.alerts) + 1, len(message.alerts))
+        await self._frame_missing_alerts(missing_alerts)
+        self._context.report.counters["framed_events"] += message.count - skip
+        if self._door.hub.clients:
+            self._door.hub.publish([event_frame(event) for event in decode_judged(frames[0])[skip:]])
+            self._door.hub.publish([alert_frame(alert) for alert in message.alerts[skip_alerts:]])
 
-    def _take_status(self, status: Status) -> None:
+    async def _frame_missing_events(self, missing: Missing) -> None:
+        """Frame what was committed and did not come this way; tell clients to backfill where it is too much."""
+        if not missing or not self._door.hub.clients:
+            return
+        if len(missing) > MAX_MISSING:
+            self._door.hub.close_all(CLOSE_TRY_AGAIN, "frames were lost: reconnect and read the history")
+            return
+        self._context.report.counters["recovered_events"] += len(missing)
+        cursor = missing.first - 1
+        while cursor < missing.last:
+            query = EventQuery(cursor=cursor, limit=min(PAGE, missing.last - cursor))
+            events, _ = await self._door.read(partial(self._door.reader.events, query))
+            self._door.hub.publish([event_frame(event) for event in events])
+            cursor += query.limit
+
+    async def _frame_missing_alerts(self, missing: Missing) -> None:
+        if missing and self._door.hub.clients:
+            self._context.report.counters["recovered_alerts"] += len(missing)
+            query = AlertQuery(cursor=missing.first - 1, limit=min(PAGE, len(missing)))
+            alerts, _ = await self._door.read(partial(self._door.reader.alerts, query))
+            self._door.hub.publish([alert_frame(alert) for alert in alerts])
+
+    async def _take_status(self, status: Status) -> None:
         self._door.status = status
+        recorded = status.health["actors"].get("recorder", {}).get("gauges", {})
+        if "event_sequence" in recorded:
+            await self._frame_missing_events(self._events.take_heartbeat(recorded["event_sequence"]))
+            await self._frame_missing_alerts(self._alerts.take_heartbeat(recorded["alert_sequence"]))
         self._door.hub.publish([status_frame(status)])
         gauges, counters = self._context.report.gauges, self._context.report.counters
         gauges["websocket_clients"] = len(self._door.hub.clients)
@@ -53,13 +88,13 @@ class FrontEnd:
     async def _receive(self, drained: trio.Event) -> None:
         async for message, frames in self._context.messages():
             if isinstance(message, Committed):
-                self._take_committed(message, frames)
+                await self._take_committed(message, frames)
             elif isinstance(message, Status):
-                self._take_status(message)
+                await self._take_status(message)
         drained.set()
 
     async def _say_goodbye(self) -> None:
-        self._door.hub.close_all()
+        self._door.hub.close_all(CLOSE_GOING_AWAY, "the daemon stops")
         with trio.move_on_after(GOODBYE_S):
             while self._door.hub.clients:
                 await trio.sleep(0.02)

@@ -13,7 +13,7 @@ from actors.signal import Signal
 
 MAX_QUEUED_BYTES = 8 << 20  # about 12,000 events, or two seconds at full speed
 MAX_CLIENTS = 256
-CLOSE_TOO_SLOW = 1013
+CLOSE_TRY_AGAIN = 1013
 CLOSE_GOING_AWAY = 1001
 
 
@@ -58,7 +58,7 @@ class Client:
         """Let a close frame be the last thing that the client gets."""
         if self.closing:
             return
-        if code == CLOSE_TOO_SLOW:
+        if code == CLOSE_TRY_AGAIN:
             self._queue.clear()
         self.closing = code
         self._queue.append(close_frame(code, reason))
@@ -89,8 +89,9 @@ class Hub:
         for client in self.clients:
             if not client.offer(data):
                 self.closed_too_slow += 1
-                client.close(CLOSE_TOO_SLOW, "too slow: reconnect and read the history")
+                client.close(CLOSE_TRY_AGAIN, "too slow: reconnect and read the history")
 
-    def close_all(self) -> None:
+    def close_all(self, code: int, reason: str) -> None:
+        """Close every client with a code and a reason."""
         for client in self.clients:
-            client.close(CLOSE_GOING_AWAY, "the daemon stops")
+            client.close(code, reason)

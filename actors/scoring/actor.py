@@ -10,6 +10,7 @@ from actors.learnt import Learnt
 from actors.scoring.alerts import alert_of_event, alert_of_finding
 from actors.scoring.blend import Blended, Blender
 from actors.scoring.join import Join, Joined
+from actors.signal import Signal
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
 from protocol.findings import Alert
 from protocol.messages import Events, Findings, Frame, Judged, Scored, decode_events
@@ -27,6 +28,7 @@ class Scorer:
         self._blender = Blender()
         self._snapshots = SnapshotFile(context, VERSION)
         self._judging = trio.StrictFIFOLock()
+        self._waits = Signal()  # a batch waits for its detectors
         self._restore()
 
     def _restore(self) -> None:
@@ -73,6 +75,7 @@ class Scorer:
                 self._join.add_scores(message, Scores.unpack(frames))
             elif isinstance(message, Events):
                 self._join.add_batch(message, frames, trio.current_time())
+                self._waits.set()
             elif isinstance(message, Findings):
                 alerts = tuple(alert_of_finding(finding) for finding in message.findings)
                 await self._context.send("alerts", Judged(None, alerts))
@@ -80,6 +83,8 @@ class Scorer:
 
     async def _watch_deadlines(self) -> None:
         while True:
+            while not self._join:
+                await self._waits.wait()
             await trio.sleep(DEADLINE_CHECK_S)
             await self._take_joined()
 

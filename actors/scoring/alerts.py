@@ -1,9 +1,10 @@
 """From breaches and findings to alerts, one for each thing that happened.
 
-Two rules. `anomalous_event`: one event is stranger than the threshold; keyed by its leading entity, else by its
+Three rules. `anomalous_event`: one event is stranger than the threshold; keyed by its leading entity, else by its
 source. `volume_change`: the amount is; keyed by the source, whether an event of the burst, the forecast or the level
 noticed it, so that a burst, the detectors that all report it and the return to normal are one alert. An event whose
-greatest share comes from a volume detector belongs to the second.
+greatest share comes from a volume detector belongs to the second. `silence`: a source that speaks regularly does not;
+a rule of its own, so that a source that falls silent soon after a burst still rings.
 Pure functions without state; `actors/alerting` folds what belongs together.
 """
 
@@ -18,7 +19,7 @@ from protocol.identity import alert_id, template_name
 from protocol.records import Entity, Event
 
 VOLUME_DETECTORS = frozenset({"holt_winters", "cusum"})
-ANOMALOUS_EVENT, VOLUME_CHANGE = "anomalous_event", "volume_change"
+ANOMALOUS_EVENT, VOLUME_CHANGE, SILENCE = "anomalous_event", "volume_change", "silence"
 MAX_QUOTED = 96  # characters of a template in a title
 NEVER_SEEN_BITS = 31.0  # actors/detectors/markov.py, NEW_BITS: only a template never seen costs more
 
@@ -55,7 +56,8 @@ def alert_of_event(event: Event, blended: Blended, i: int) -> Alert:
 
 def alert_of_finding(finding: Finding) -> Alert:
     """Return the alert of what a detector says of a stretch of time."""
-    key = _key(VOLUME_CHANGE, [], finding.source)
+    rule = SILENCE if finding.kind == "silence" else VOLUME_CHANGE
+    key = _key(rule, [], finding.source)
     cause = f"{finding.detector}:{finding.kind}:{finding.template_id}:{finding.event_ns}"
     score = log10(1.0 / max(finding.probability, 1e-15))
     part = Part(
@@ -76,7 +78,7 @@ def alert_of_finding(finding: Finding) -> Alert:
     return Alert(
         id=alert_id(finding.event_ns // NS_PER_MS, key, cause),
         ts_ns=finding.event_ns,
-        rule_id=VOLUME_CHANGE,
+        rule_id=rule,
         rule_kind="blended",
         severity=severity_of(finding.probability),
         title=f"{what}{where}: {_amounts(part)}",
@@ -114,4 +116,4 @@ def _quote(template: str) -> str:
     """Return the beginning of a template on one line, without a character that a terminal or a page might obey."""
     text = " ".join(template.split())
     shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:MAX_QUOTED])
-    return f"{shown} …" if len(text) > MAX_QUOTED else shown
+    return f"{shown} …" if len(text) > MAX_QUOTED else shown or "an empty message"

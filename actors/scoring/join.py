@@ -78,7 +78,3 @@ class Join:
             self._waiting.popleft()
             self._by_key.pop(joined.message.key, None)
             yield joined
-
-    def next_deadline_s(self) -> float | None:
-        """Return when `take` may yield again without anything having come."""
-        return self._waiting[0].deadline_s if self._waiting else None

@@ -57,6 +57,7 @@ class Recorder:
     async def run(self) -> None:
         await self._open()
         self._report.ok()
+        self._show_sequences()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expire)
             async for message, frames in self._context.messages():
@@ -86,11 +87,17 @@ class Recorder:
         if message.key:
             await self._acknowledge(message.key)
         if stored and (stored.packed or stored.alerts):
+            self._show_sequences()
             self._report.counters["committed_events"] += len(stored.packed)
             self._report.counters["committed_alerts"] += len(stored.alerts)
             self._report.counters["ignored_events"] += len(judged) - len(stored.packed)
-            header = Committed(stored.first, len(stored.packed), tuple(stored.alerts))
+            header = Committed(stored.first, len(stored.packed), tuple(stored.alerts), stored.last_alert)
             await self._context.send("broadcaster", header, [join_array(stored.packed)])
+
+    def _show_sequences(self) -> None:
+        """Say how far the store has come; whoever follows it finds out what it missed."""
+        gauges = self._report.gauges
+        gauges["event_sequence"], gauges["alert_sequence"] = self._store.sequences()
 
     async def _commit(self, message: Judged, judged: list[JudgedEvent]) -> Stored | None:
         """Commit, for as long as it takes. Return None for a batch that lies ahead of what is committed."""

@@ -21,6 +21,7 @@ class Stored(msgspec.Struct, frozen=True):
     first: int  # commit sequence of the first event
     packed: list[bytes]  # each a packed `JudgedEvent`
     alerts: list[Alert]  # those that were not there before
+    last_alert: int  # commit sequence of the newest alert
 
 
 class OutOfOrder(Exception):
@@ -44,6 +45,7 @@ class StoreWriter:
         self.positions: dict[int, int] = {}  # {spool tag: last committed sequence}
         self._counted: dict[int, int] = dict(self._main.execute("select tag, sequence from counted"))
         self._next = 1
+        self._last_alert: int = self._main.execute("select coalesce(max(seq), 0) from alerts").get
         self._untold: list[Alert] = []  # stored, but the day's transaction has not gone through yet
         for day in _newest_days(folder):
             self._open_day(day)
@@ -101,10 +103,9 @@ class StoreWriter:
         fresh = judged[skip:]
         if fresh or alerts:
             self._commit_main(key, fresh, alerts)
-        first = self._next
         packed = self._commit_events(key, fresh, now_ns) if key is not None and fresh else []
         new_alerts, self._untold = self._untold, []
-        return Stored(first, packed, new_alerts)
+        return Stored(self._next - len(packed), packed, new_alerts, self._last_alert)
 
     def _commit_main(self, key: BatchKey | None, fresh: Sequence[JudgedEvent], alerts: Sequence[Alert]) -> None:
         new_alerts = []
@@ -120,7 +121,7 @@ class StoreWriter:
                 )
                 if self._main.changes():
                     new_alerts.append(alert)
-                    seq = self._main.last_insert_rowid()
+                    seq = self._last_alert = self._main.last_insert_rowid()
                     self._main.executemany(
                         "insert or ignore into alert_entities values(?, ?)",
                         [(entity.uuid, seq) for entity in alert.entities],
@@ -167,6 +168,10 @@ class StoreWriter:
         self.positions[key.tag] = key.last
         self._next += len(fresh)
         return packed
+
+    def sequences(self) -> tuple[int, int]:
+        """Return the commit sequences of the newest event and the newest alert."""
+        return self._next - 1, self._last_alert
 
     # -- retention
 

@@ -160,3 +160,19 @@ def test_a_stop_in_order_drains_and_exits_with_zero(own_daemon: DaemonProcess) -
     assert "5,000 events" in own_daemon.log.read_text()
     own_daemon.start()
     assert numbers([event["message"] for event in own_daemon.events()]) == list(range(5_000))
+
+
+def test_killing_the_broadcaster_leaves_no_frame_out(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    traffic = Traffic(own_daemon)
+    with StreamClient(own_daemon.http) as client:
+        traffic.start()
+        frames = []
+        for _ in range(4):
+            frames += [json.loads(payload) for payload in client.read(0.8)]
+            os.kill(own_daemon.actor("broadcaster")["pid"], signal.SIGKILL)
+        sent = traffic.finish()
+        frames += [json.loads(payload) for payload in client.read(6)]
+    framed = numbers([frame["event"]["message"] for frame in frames if frame["type"] == "event"])
+    assert sorted(set(framed)) == list(range(sent))
+    assert framed == sorted(framed), "frames come in commit order"

@@ -52,7 +52,7 @@ def test_ordinary_lines_stay_quiet_and_a_new_kind_rings_once(case: str, seed: in
     run(chain, source, 500)
     (alert,) = chain.take_alerts()
     assert alert.rule_id == "anomalous_event"
-    assert alert.title == "Unusual event from syslog: never seen before (drain_0999)"
+    assert alert.title == "Never seen before from syslog: an empty message (drain_0999)"
     assert blended.score[0] > blended.threshold[0]
     assert sum(part.share for part in alert.explanation) == pytest.approx(float(blended.score[0]), rel=1e-5)
 
@@ -78,6 +78,15 @@ def test_silence_rings_once(case: str, seed: int) -> None:
     pass_time(chain, source, 3600)
     run(chain, source, int(source.rate * 600))
     assert len(chain.take_alerts()) <= 1  # that it came back, an hour later, with all it held
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_silence_soon_after_a_burst_rings_too(seed: int) -> None:
+    chain, source = warmed({}, seed)
+    run(chain, source, int(source.rate * 10 * 60), rate=source.rate * 10)
+    run(chain, source, int(source.rate * 120))
+    pass_time(chain, source, 310)
+    assert [alert.rule_id for alert in chain.take_alerts()] == ["volume_change", "silence"]
 
 
 @pytest.mark.parametrize("case", IMPORTED)
