@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import urllib.request
+from pathlib import Path
 
 import pytest
 import trio
@@ -69,3 +71,33 @@ def test_the_example_of_the_hand_over_has_no_gap_and_no_doubles(own_daemon: Daem
             assert await page.evaluate("shown.length") == 2 * 4000  # a time and a message each
 
     trio.run(follow)
+
+
+def test_ports_that_are_taken_are_all_named_with_exit_78_and_nothing_is_left_behind(
+    own_daemon: DaemonProcess, tmp_path: Path
+) -> None:
+    own_daemon.start()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    again = subprocess.run(
+        [*own_daemon.command("run"), "--state-dir", str(tmp_path / "other")],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(temporary), "XDG_RUNTIME_DIR": ""},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert again.returncode == 78
+    faults = again.stderr.splitlines()
+    assert len(faults) == 5 and all(re.match(r"tocsin: [a-z._]+: cannot listen on ", fault) for fault in faults)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_daemon_that_gives_up_says_why_and_exits_with_1(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    assert own_daemon.stop() == 0
+    (own_daemon.state_dir / "templates.journal").unlink()
+    (own_daemon.state_dir / "templates.journal").mkdir()  # the parser cannot live with this
+    run = subprocess.run(own_daemon.command("run"), cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=90)
+    assert run.returncode == 1
+    assert "tocsin: gives up: parser died too often: exited with status 1" in run.stderr
