@@ -19,6 +19,7 @@ import msgspec
 from actors.detectors.registry import DETECTORS
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+MIN_SPOOL_BYTES = 1 << 20
 _SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB|GiB|TiB)?")
 
 def parse_size(text: str) -> int:
@@ -147,7 +148,10 @@ class Daemon(Section, frozen=True, forbid_unknown_fields=True):
         return parse_size(self.spool_max_bytes)
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        yield from _size_faults("spool_max_bytes", self.spool_max_bytes)
+        faults = list(_size_faults("spool_max_bytes", self.spool_max_bytes))
+        yield from faults
+        if not faults and self.spool_bytes() < MIN_SPOOL_BYTES:
+            yield "spool_max_bytes", "is less than 1MiB"
         if not 100 <= self.queue_max <= 1_000_000:
             yield "queue_max", "is not between 100 and 1000000"
         if not 0 < self.drain_s <= 600:

@@ -125,8 +125,10 @@ class FileReceiver:
         """Finish what was renamed away meanwhile, open everything, and note where each file begins."""
         self._watch_directories()
         self._open_new()
+        before = self._intake.spool.cursors
+        self._note_cursors(before)  # of new files too, at once: should we be killed, they may be renamed before we are back
         kept: dict[str, Any] = {}
-        for key, cursor in list(self._intake.spool.cursors.items()):
+        for key, cursor in before.items():
             if key == PATTERNS or any(tail.key == key for tail in self._tails.values()):
                 continue
             try:
@@ -137,8 +139,12 @@ class FileReceiver:
             if tail is not None:
                 await self._retire(tail)
         self._old_patterns = self._settings.paths
-        kept |= {tail.key: tail.cursor() for tail in (*self._tails.values(), *self._retired.values())}
-        self._intake.spool.set_cursors({PATTERNS: self._settings.paths} | kept)
+        self._note_cursors(kept)
+
+    def _note_cursors(self, others: dict[str, Any]) -> None:
+        """Write down where each open file stands, besides `others`."""
+        ours = {tail.key: tail.cursor() for tail in (*self._tails.values(), *self._retired.values())}
+        self._intake.spool.set_cursors(others | {PATTERNS: self._settings.paths} | ours)
 
     # -- reading
 

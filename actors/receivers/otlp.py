@@ -26,6 +26,7 @@ from actors.context import Context
 from actors.http.server import ServerStatistics, make_config, serve
 from actors.receivers.intake import Intake, IntakeSettings
 from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate
+from actors.receivers.requests import OpenRequests, digest_of
 from actors.receivers.spool import SpoolFull
 from protocol.records import OtlpRecord, Record
 
@@ -33,6 +34,7 @@ GRPC_PATH = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 HTTP_PATH = "/v1/logs"
 MAX_BODY_BYTES = 16 << 20
 MAX_CONNECTIONS = 1_024
+REQUESTS = "requests"  # among the cursors: the requests that are spooled and not answered
 RETRY_S = 1
 CREDIT_S = 1.0  # how long a request may wait for the window
 COMMIT_S = 3.0  # and then for its commit: the SDKs give up after 10 s, the Collector after 5, and then send again
@@ -64,6 +66,7 @@ class OtlpReceiver:
         self._context = context
         self._settings = msgspec.convert(context.settings, Settings)
         self._intake = Intake(context, self._settings)
+        self._requests = OpenRequests(self._intake.spool.cursors.get(REQUESTS, {}), trio.current_time())
         self._report = context.report
         self._statistics = ServerStatistics(MAX_CONNECTIONS)
 
@@ -92,7 +95,7 @@ class OtlpReceiver:
             return
         try:
             message = _grpc_message(body, headers.get(b"grpc-encoding", b"").decode("latin-1"))
-            await self._accept(decode_protobuf(message), peer)
+            await self._accept(decode_protobuf(message), digest_of(message), peer)
         except OtlpError as error:
             self._report.counters["rejected_requests"] += 1
             await _send_grpc(send, INVALID_ARGUMENT, str(error))
@@ -117,7 +120,8 @@ class OtlpReceiver:
                 await _send_http(send, 415, kind, "use application/x-protobuf or application/json")
                 return
             plain = inflate(body, headers.get(b"content-encoding", b"").decode("latin-1").lower())
-            await self._accept(decode_json(plain) if kind == "application/json" else decode_protobuf(plain), peer)
+            decoded = decode_json(plain) if kind == "application/json" else decode_protobuf(plain)
+            await self._accept(decoded, digest_of(plain), peer)
         except OtlpError as error:
             self._report.counters["rejected_requests"] += 1
             await _send_http(send, 400, kind, str(error))
@@ -127,25 +131,35 @@ class OtlpReceiver:
         else:
             await _send_http(send, 200, kind, "")
 
-    async def _accept(self, decoded: list[OtlpRecord], peer: str) -> None:
+    async def _accept(self, decoded: list[OtlpRecord], digest: str, peer: str) -> None:
         """Return when the records are committed. Raises Unavailable; then it is for the client to send them again."""
         if not decoded:
             return
+        last = self._requests.find(digest, trio.current_time())
+        if last is None:
+            last = await self._spool(decoded, digest, peer)
+        else:
+            self._report.counters["repeated_requests"] += 1
+        with trio.move_on_after(COMMIT_S) as patience:
+            await self._intake.wait_acknowledged(last)
+        # If it is not committed yet, it stands in the spool and will be: to have it sent again would double it.
+        self._report.counters["late_commits"] += patience.cancelled_caught
+        self._requests.forget(digest)
+
+    async def _spool(self, decoded: list[OtlpRecord], digest: str, peer: str) -> int:
+        """Spool a request's records when there is credit for them; return the last sequence. Raises Unavailable."""
         with trio.move_on_after(CREDIT_S):
             await self._intake.wait_room(len(decoded))
         if not self._intake.has_credit(len(decoded)):
             raise Unavailable("the window is full; try again")
         now_ns, source = time.time_ns(), self._settings.source
         records = [Record(now_ns, source, "otlp", peer, _encode(one)) for one in decoded]
+        self._requests.add(digest, self._intake.spool.next - 1 + len(records), trio.current_time())
         try:
-            last = self._intake.put_batch(records)
+            return self._intake.put_batch(records, {REQUESTS: self._requests.cursor()})
         except (SpoolFull, OSError) as error:
+            self._requests.forget(digest)
             raise Unavailable(f"the spool cannot take it: {error}") from error
-        with trio.move_on_after(COMMIT_S):
-            await self._intake.wait_acknowledged(last)
-            return
-        # It stands in the spool and will be committed: to have it sent again would double it.
-        self._report.counters["late_commits"] += 1
 
     # -- life
 

@@ -55,6 +55,7 @@ class SpoolPosition(msgspec.Struct, frozen=True):
     tag: int
     acknowledged: int
     cursors: dict[str, Any]
+    next: int = 1
     boot: str = ""  # of the machine, when this was written
 
 
@@ -91,7 +92,7 @@ class Spool:
     def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
-        self.segment_bytes = segment_bytes
+        self.segment_bytes = min(segment_bytes, max_bytes // 4)  # one that is not full is not deleted
         self.slots: deque[Slot] = deque()
         self.cursors: dict[str, Any] = {}
         self.bytes = 0
@@ -105,6 +106,7 @@ class Spool:
         self._load_segments()
         if self.torn or not same_boot:
             self.next += _LEAP
+            self._store_position()
         self._close_gap()
         self._write_fd = -1
         self._write_segment = 0
@@ -131,25 +133,34 @@ class Spool:
             self._store_position()
             return True
         self.tag, self.acknowledged, self.cursors = state.tag, state.acknowledged, state.cursors
-        self.next = self.acknowledged + 1
+        self.next = max(self.acknowledged + 1, state.next)
         return state.boot == self._boot
 
     def _store_position(self) -> bool:
-        """Write the position aside and move it into place. A disk that refuses is told and no error: it can wait."""
-        path = self.folder / "position.new"
-        state = SpoolPosition(self.tag, self.acknowledged, self.cursors, self._boot)
+        """Write the position aside and move it into place; on a full disk, over the old one, for that makes room.
+
+        A disk that refuses both is told and no error: the segments know as much, and it can wait.
+        """
+        position, aside = self.folder / "position", self.folder / "position.new"
+        state = SpoolPosition(self.tag, self.acknowledged, self.cursors, self.next, self._boot)
+        content = pack(msgspec.to_builtins(state, builtin_types=(bytes,)))
         try:
-            path.write_bytes(pack(msgspec.to_builtins(state, builtin_types=(bytes,))))
-            path.replace(self.folder / "position")
-        except OSError as error:
-            log.error("cannot write %s: %s", path, error.strerror)
-            return False
+            aside.write_bytes(content)
+            aside.replace(position)
+        except OSError:
+            try:
+                aside.unlink(missing_ok=True)
+                _write_over(position, content)
+            except OSError as error:
+                log.error("cannot write %s: %s", position, error.strerror)
+                return False
         return True
 
     def _load_segments(self) -> None:
         for path in sorted(self.folder.glob("*.segment")):
             if not path.stem.isdecimal():
                 continue
+            self.next = max(self.next, int(path.stem) + 1)
             raw = path.read_bytes()
             good = self._index(int(path.stem), raw)
             if good < len(raw):
@@ -195,7 +206,7 @@ class Spool:
             raise SpoolFull(f"{self.folder} holds {self.bytes} of {self.max_bytes} bytes")
         fd = self._segment_for_writing()
         offset = self._sizes[self._write_segment]
-        self._write_all(fd, whole, offset)
+        _write_all(fd, whole, offset)
         self._sizes[self._write_segment] = offset + len(whole)
         self.bytes += len(whole)
         slots = []
@@ -208,16 +219,6 @@ class Spool:
         if cursor:
             self.cursors.update(cursor)
         return slots
-
-    @staticmethod
-    def _write_all(fd: int, entry: bytes, offset: int) -> None:
-        try:
-            written = os.pwrite(fd, entry, offset)
-            while written < len(entry):
-                written += os.pwrite(fd, entry[written:], offset + written)
-        except OSError:
-            os.ftruncate(fd, offset)
-            raise
 
     def _segment_for_writing(self) -> int:
         if self._write_fd < 0 or self._sizes[self._write_segment] >= self.segment_bytes:
@@ -248,6 +249,9 @@ class Spool:
         while self.slots and self.slots[0].last <= self.acknowledged:
             self.waiting -= self.slots.popleft().count
         self._close_gap()
+        if self._write_fd >= 0 and self._sizes[self._write_segment] >= self.segment_bytes:
+            os.close(self._write_fd)  # it is full: nothing more is written there, and it may go like the others
+            self._write_fd = -1
         oldest = self.slots[0].segment if self.slots else self.next
         writing = self._write_segment if self._write_fd >= 0 else -1
         emptied = [segment for segment in self._sizes if segment < oldest and segment != writing]
@@ -280,6 +284,27 @@ class Spool:
 
     def _path(self, segment: int) -> Path:
         return self.folder / f"{segment:016d}.segment"
+
+
+def _write_all(fd: int, content: bytes, offset: int) -> None:
+    """Write at an offset; a disk that refuses leaves the file with what was before it. Raises OSError."""
+    try:
+        written = os.pwrite(fd, content, offset)
+        while written < len(content):
+            written += os.pwrite(fd, content[written:], offset + written)
+    except OSError:
+        os.ftruncate(fd, offset)
+        raise
+
+
+def _write_over(path: Path, content: bytes) -> None:
+    """Write into the blocks that a file has already. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _write_all(fd, content, 0)
+        os.ftruncate(fd, len(content))
+    finally:
+        os.close(fd)
 
 
 def _boot_id() -> str:

@@ -1,0 +1,116 @@
+"""`actors.context.Context` in memory: the transport's test double, and a recorder that acknowledges as the real one does."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from actors.context import Report
+from actors.signal import Signal
+from protocol.messages import Acknowledged, BatchKey, Frame, Header, Records, decode_records
+from protocol.records import Record
+
+
+class FakeContext:
+    """What is sent is kept in `sent`; `deliver` puts a message into the inbox."""
+
+    def __init__(self, folder: Path, name: str = "syslog", **settings: Any) -> None:
+        self.name = name
+        self.settings: Mapping[str, Any] = {"window": 100, "spool_bytes": 1 << 20} | settings
+        self.sockets: Mapping[str, socket.socket] = {}
+        self.state_dir = folder
+        self.report = Report()
+        self.sent: list[tuple[str, Header, Sequence[Frame]]] = []
+        self.full: set[str] = set()  # actors whose edge is full
+        self.changed = Signal()
+        self._deliver, self._inbox = trio.open_memory_channel[tuple[Header, Sequence[Frame]]](1_000)
+        self._drain = trio.Event()
+        self._resends = self._seen = 0
+
+    # -- what the actor sees
+
+    async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Frame]]]:
+        while True:
+            patience_s = 0.05 if self._drain.is_set() else float("inf")
+            with trio.move_on_after(patience_s) as patience:
+                message = await self._inbox.receive()
+            if patience.cancelled_caught:
+                return
+            yield message
+
+    async def send(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> None:
+        await trio.lowlevel.checkpoint()
+        while to in self.full:
+            await self.changed.wait()
+        self.sent.append((to, header, frames))
+        self.changed.set()
+
+    def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
+        if to in self.full:
+            return False
+        self.sent.append((to, header, frames))
+        return True
+
+    async def wait_drain(self) -> None:
+        await self._drain.wait()
+
+    async def wait_resend(self) -> None:
+        while self._resends == self._seen:
+            await self.changed.wait()
+        self._seen = self._resends
+
+    # -- what the test does
+
+    def drain(self) -> None:
+        self._drain.set()
+
+    def announce_loss(self) -> None:
+        self._resends += 1
+        self.changed.set()
+
+    def deliver(self, header: Header) -> None:
+        self._deliver.send_nowait((header, ()))
+
+    def batches(self) -> list[tuple[BatchKey, list[Record]]]:
+        """Return the batches that were sent, oldest first."""
+        return [(header.key, decode_records(frames[0])) for _, header, frames in self.sent if isinstance(header, Records)]
+
+    def bodies(self) -> list[bytes]:
+        return [record.body for _, records in self.batches() for record in records]
+
+
+class FakeRecorder:
+    """Commits what is sent, by the rules of `actors.storage.writer`, and acknowledges it."""
+
+    def __init__(self, context: FakeContext) -> None:
+        self._context = context
+        self._seen = 0
+        self.positions: dict[int, int] = {}
+        self.committed: list[Record] = []
+        self.out_of_order = 0
+
+    def take_all(self, *, acknowledge: bool = True) -> None:
+        batches = self._context.batches()
+        for key, records in batches[self._seen :]:
+            position = max(self.positions.get(key.tag, key.base), key.base)
+            if key.first > position + 1:
+                self.out_of_order += 1
+            else:
+                self.committed += records[position + 1 - key.first :]
+                self.positions[key.tag] = position = max(position, key.last)
+            if acknowledge:
+                self._context.deliver(Acknowledged(key.tag, position))
+        self._seen = len(batches)
+
+    async def run(self) -> None:
+        while True:
+            self.take_all()
+            await self._context.changed.wait()
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [record.body for record in self.committed]

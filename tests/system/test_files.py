@@ -1,0 +1,73 @@
+"""Files that rotate under a real daemon that is killed meanwhile: every line exactly once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from tests.daemon_process import DaemonProcess
+
+
+class Writer:
+    """Numbered lines into files that are rotated."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "app.log"
+        self.count = 0
+
+    def write(self, lines: int) -> None:
+        with open(self.log, "ab") as file:
+            for _ in range(lines):
+                file.write(b"request %d served\n" % self.count)
+                self.count += 1
+
+
+def numbers(daemon: DaemonProcess) -> list[int]:
+    return sorted(int(event["message"].split()[1]) for event in daemon.events(source="file"))
+
+
+def test_rotations_restarts_and_kills_lose_and_double_no_line(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    writer = Writer(logs)
+    writer.log.touch()
+    daemon = DaemonProcess(tmp_path, files=[str(logs / "*.log")])
+    try:
+        daemon.start()
+        writer.write(2_000)
+        writer.log.rename(logs / "app.log.1")
+        writer.write(2_000)
+        daemon.wait_until(lambda: len(numbers(daemon)) == 4_000, 30)
+
+        shutil.copy(writer.log, logs / "app.log.copy")  # copytruncate
+        os.truncate(writer.log, 0)
+        writer.write(3_000)
+        daemon.wait_until(lambda: len(numbers(daemon)) == 7_000, 30)
+
+        writer.write(20_000)  # killed in the midst of a burst, twice, and rotated meanwhile
+        for name in ("app.log.2", "app.log.3"):
+            killed = daemon.actor("file")["pid"]
+            time.sleep(0.05)
+            os.kill(killed, signal.SIGKILL)
+            writer.write(5_000)
+            writer.log.rename(logs / name)
+            writer.write(5_000)
+            # A file that comes and goes while no receiver runs is never seen by one: let this one be seen.
+            before = daemon.actor("file")["counters"].get("accepted_records", 0)
+            daemon.wait_until(lambda before=before: daemon.actor("file")["counters"].get("accepted_records", 0) > before, 20)
+            daemon.wait_until(lambda killed=killed: daemon.actor("file")["pid"] not in (0, killed), 10)
+
+        assert daemon.stop() == 0
+        writer.write(1_000)
+        writer.log.rename(logs / "app.log.4")
+        writer.write(1_000)
+        daemon.start()
+        writer.write(1_000)
+        daemon.wait_until(lambda: len(numbers(daemon)) >= writer.count, 60)
+        time.sleep(1)
+        assert numbers(daemon) == list(range(writer.count))
+    finally:
+        daemon.end()
