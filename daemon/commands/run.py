@@ -63,7 +63,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     try:
         return trio.run(_run, configuration, supervisor)
     finally:
-        if not configuration.runtime_dir:
+        if not (configuration.runtime_dir or os.environ.get("RUNTIME_DIRECTORY")):  # made by us, for this run
             shutil.rmtree(runtime_dir, ignore_errors=True)
         with suppress(OSError):
             (state_dir / "daemon.json").unlink()

@@ -101,3 +101,12 @@ def test_a_daemon_that_gives_up_says_why_and_exits_with_1(own_daemon: DaemonProc
     run = subprocess.run(own_daemon.command("run"), cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=90)
     assert run.returncode == 1
     assert "tocsin: gives up: parser died too often: exited with status 1" in run.stderr
+
+
+def test_a_runtime_directory_that_was_given_is_not_deleted(tmp_path: Path) -> None:
+    given = tmp_path / "run"
+    given.mkdir()
+    (given / "of-someone-else").touch()
+    with DaemonProcess(tmp_path, RUNTIME_DIRECTORY=str(given)) as running:
+        assert running.health()["runtime_dir"] == str(given)
+    assert (given / "of-someone-else").exists()
