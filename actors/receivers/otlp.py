@@ -230,12 +230,10 @@ async def _send_grpc(send: Send, code: int, text: str, *, retry: bool = False) -
     if retry:
         trailers.append((b"grpc-status-details-bin", _base64(_retry_status(code, text))))
     headers = [(b"content-type", b"application/grpc")]
-    if code != OK:
-        await send({"type": "http.response.start", "status": 200, "headers": [*headers, *trailers]})
-        await send({"type": "http.response.body", "body": b""})
-        return
+    # Errors go in trailers too: "Trailers-Only" wants END_STREAM on the headers themselves, which ASGI cannot say, and
+    # grpcio takes an empty DATA frame that ends the stream for a broken answer (UNKNOWN, which nobody tries again).
     await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
-    await send({"type": "http.response.body", "body": b"\0\0\0\0\0", "more_body": False})
+    await send({"type": "http.response.body", "body": b"\0\0\0\0\0" if code == OK else b"", "more_body": False})
     await send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
 
 

@@ -146,7 +146,7 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         assert spool.acknowledged == first - 1, "the recorder takes no batch that begins behind a gap"
 
 
-SpoolAgainstModel.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+SpoolAgainstModel.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestSpoolAgainstModel = SpoolAgainstModel.TestCase
 
 

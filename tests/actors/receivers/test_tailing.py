@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import tracemalloc
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def test_however_it_is_written_and_reopened_every_line_comes_once(
     places = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
     cursor, bodies = None, []
     tail = Tail(str(path), None, from_start=True)
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         add(path, content[start:end])
         bodies += read_all(tail, max_lines)
         if reopen:
@@ -101,7 +102,7 @@ def test_a_long_line_is_cut_marked_and_its_rest_skipped(log: Path) -> None:
 def test_100_megabytes_are_read_to_the_end_in_bounded_memory(log: Path) -> None:
     block = b"".join(b"%07d %s\n" % (number, b"x" * 91) for number in range(10_000))
     with open(log, "wb") as file:
-        for _ in range(100):
+        for _ in range(100):  # 100 MB
             file.write(block)
     count = 0
     with open_tail(log) as tail:

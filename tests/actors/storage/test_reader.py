@@ -21,7 +21,7 @@ COUNT = 120
 
 def stored_events() -> list[JudgedEvent]:
     return [
-        make_event(1, number, message=" ".join(WORDS[(number * k) % 8] for k in range(1, 4)), source=["syslog", "file"][number % 2])
+        make_event(1, number, message=" ".join(WORDS[(number * k) % 8] for k in (1, 2, 3)), source=("syslog", "file")[number % 2])
         for number in range(1, COUNT + 1)
     ]
 
@@ -86,7 +86,7 @@ QUERIES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(QUERIES)
 def test_a_query_finds_what_a_naive_filter_finds_whatever_the_limit(reader: StoreReader, query: EventQuery) -> None:
     assert pages(reader.events, query) == naive(query)

@@ -128,7 +128,7 @@ class WriterUnderSpools(RuleBasedStateMachine):
         assert len(alerts) == self.told + len(self.writer._untold)
 
 
-WriterUnderSpools.TestCase.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)
+WriterUnderSpools.TestCase.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
 TestWriterUnderSpools = WriterUnderSpools.TestCase
 
 
