@@ -18,7 +18,7 @@ HOMES = {
     "quart_trio": ("actors/frontend/",),
     "hypercorn": ("actors/http/",),
     "msgpack": ("protocol/",),
-    "trio_websocket": ("daemon/tail.py",),
+    "trio_websocket": ("daemon/commands/tail.py",),
     "opentelemetry": ("actors/receivers/otlp_decode.py",),
 }
 FILES = {

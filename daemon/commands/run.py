@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -41,9 +42,13 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     try:
         state_dir = make_private(state_directory(configuration, arguments.state_dir))
         lock = StateLock(state_dir)
-        runtime_dir = runtime_directory(configuration)
         sockets = bind_all(configuration)
-    except (PlaceError, ConfigurationError) as error:
+        runtime_dir = runtime_directory(configuration)
+    except ConfigurationError as error:
+        for fault in error.faults:
+            _say(f"tocsin: {fault}")
+        return EX_CONFIG
+    except PlaceError as error:
         _say(f"tocsin: {error}")
         return EX_CONFIG
     about = {
@@ -58,7 +63,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     try:
         return trio.run(_run, configuration, supervisor)
     finally:
-        if not configuration.runtime_dir:
+        if not (configuration.runtime_dir or os.environ.get("RUNTIME_DIRECTORY")):  # made by us, for this run
             shutil.rmtree(runtime_dir, ignore_errors=True)
         with suppress(OSError):
             (state_dir / "daemon.json").unlink()
@@ -76,11 +81,20 @@ async def _run(configuration: Configuration, supervisor: Supervisor) -> int:
             await supervisor.run(started=started, stop=stop)
             nursery.cancel_scope.cancel()
     except* (Escalation, SpawnError) as failures:
-        for failure in failures.exceptions:
+        for failure in _leaves(failures):
             _say(f"tocsin: gives up: {failure}")
         status = EX_FAILED
     _say(_farewell(supervisor.summary(), trio.current_time() - started_s))
     return status
+
+
+def _leaves(failure: BaseException) -> Iterator[BaseException]:
+    """Yield what went wrong, out of the groups that nurseries put around it."""
+    if isinstance(failure, BaseExceptionGroup):
+        for inner in failure.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield failure
 
 
 async def _follow_signals(stop: trio.Event, everything: trio.CancelScope) -> None:
