@@ -26,8 +26,7 @@ async def _hand_on(context: Context, subscriber: str, message: Header, frames: S
             await context.send(subscriber, message, frames)
         if not patience.cancelled_caught:
             return
-        context.report.counters["dropped_events"] += message.count
-    context.report.counters["dropped_messages"] += 1
+    context.report.counters["dropped_slow_subscriber"] += 1
 
 
 async def run(context: Context) -> None:

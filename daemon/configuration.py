@@ -20,6 +20,7 @@ from actors.detectors.registry import DETECTORS
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MIN_SPOOL_BYTES = 1 << 20
+_ORIGIN = re.compile(r"https?://[^/\s:@]{1,253}(:\d{1,5})?/?", re.IGNORECASE)
 _SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB|GiB|TiB)?")
 
 def parse_size(text: str) -> int:
@@ -66,6 +67,9 @@ class Http(Section, frozen=True, forbid_unknown_fields=True):
         yield from faults
         if not faults and not is_loopback(self.listen) and not self.token:
             yield "token", f"{self.listen} is reachable from other machines: set a token of at least 16 characters"
+        for origin in self.allowed_origins:
+            if not _ORIGIN.fullmatch(origin):
+                yield "allowed_origins", f"{origin!r} is not an origin such as https://wall.example:3000"
         if self.token and len(self.token) < 16:
             yield "token", "is shorter than 16 characters"
 
@@ -158,6 +162,14 @@ class Daemon(Section, frozen=True, forbid_unknown_fields=True):
             yield "drain_s", "is not between 0 and 600 seconds"
 
 
+class Alerts(Section, frozen=True, forbid_unknown_fields=True):
+    per_day: float = 2.0  # how many false alarms of one source its user is ready to look at
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if not 0.001 <= self.per_day <= 1_000:
+            yield "per_day", "is not between 0.001 and 1000"
+
+
 class Detector(Section, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
 
@@ -172,6 +184,7 @@ class Configuration(Section, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     receivers: Receivers = Receivers()
     storage: Storage = Storage()
+    alerts: Alerts = Alerts()
     daemon: Daemon = Daemon()
     detectors: dict[str, Detector] = msgspec.field(default_factory=_all_detectors)
 

@@ -29,7 +29,9 @@ class ChildHealth:
     @property
     def counters(self) -> dict[str, int]:
         """Counters summed over incarnations, so that they only grow."""
-        return dict(self._counted + self._counters)
+        total = Counter(self._counted)
+        total.update(self._counters)
+        return dict(total)
 
     def take_beat(self, beat: Beat) -> None:
         self.state, self.note = beat.state, beat.note

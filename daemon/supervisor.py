@@ -146,7 +146,7 @@ class Supervisor:
             asked, child.wanted = child.wanted.is_set(), trio.Event()
             decision = AT_ONCE if asked else child.history.decide(trio.current_time())
             child.health.take_death(down=decision.down, note=note)
-            log.warning("%s %s; restart %s", child.spec.name, note, _when(decision.delay_s))
+            log.warning("%s %s; %s", child.spec.name, note, _what_next(decision))
             if decision.escalate:
                 raise Escalation(f"{child.spec.name} died too often: {note}")
             with trio.move_on_after(decision.delay_s):
@@ -271,8 +271,10 @@ class Supervisor:
         }
 
 
-def _when(delay_s: float) -> str:
-    return "now" if delay_s == 0 else f"in {delay_s:.1f} s"
+def _what_next(decision: Decision) -> str:
+    if decision.escalate:
+        return "too often: the daemon gives up"
+    return "restart now" if decision.delay_s == 0 else f"restart in {decision.delay_s:.1f} s"
 
 
 def _describe_exit(status: int) -> str:

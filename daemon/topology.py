@@ -55,7 +55,13 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             loses_batches=True,
         ),
         ChildSpec("alerts", "alerts", "actors.alerting.actor", {}, loses_batches=True),
-        ChildSpec("scorer", "scorer", "actors.scoring.actor", {}, loses_batches=True),
+        ChildSpec(
+            "scorer",
+            "scorer",
+            "actors.scoring.actor",
+            {"alerts_per_day": configuration.alerts.per_day},
+            loses_batches=True,
+        ),
         *(_detector(name) for name in DETECTORS if configuration.detectors[name].enabled),
         ChildSpec(
             "parser",

@@ -22,6 +22,7 @@ MAX_CONNECTIONS = 1_024
 GOODBYE_S = 0.5
 PAGE = 1_000
 MAX_MISSING = 20_000
+PATIENCE_S = 1.0
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -62,14 +63,25 @@ class FrontEnd:
             query = EventQuery(cursor=cursor, limit=min(PAGE, missing.last - cursor))
             events, _ = await self._door.read(partial(self._door.reader.events, query))
             self._door.hub.publish([event_frame(event) for event in events])
+            await self._wait_for_clients()
             cursor += query.limit
 
     async def _frame_missing_alerts(self, missing: Missing) -> None:
-        if missing and self._door.hub.clients:
-            self._context.report.counters["recovered_alerts"] += len(missing)
-            query = AlertQuery(cursor=missing.first - 1, limit=min(PAGE, len(missing)))
-            alerts, _ = await self._door.read(partial(self._door.reader.alerts, query))
+        if not missing or not self._door.hub.clients:
+            return
+        self._context.report.counters["recovered_alerts"] += len(missing)
+        cursor: int | None = missing.first - 1
+        while cursor is not None and cursor < missing.last:
+            query = AlertQuery(cursor=cursor, limit=min(PAGE, missing.last - cursor))
+            alerts, cursor = await self._door.read(partial(self._door.reader.alerts, query))
             self._door.hub.publish([alert_frame(alert) for alert in alerts])
+            await self._wait_for_clients()
+
+    async def _wait_for_clients(self) -> None:
+        """Let those who keep up take what is queued for them; who does not is closed in the ordinary way."""
+        with trio.move_on_after(PATIENCE_S):
+            while self._door.hub.is_busy():
+                await trio.sleep(0.01)
 
     async def _take_status(self, status: Status) -> None:
         self._door.status = status

@@ -96,6 +96,8 @@ def _add_guard(app: Quart, door: Door) -> None:
     @app.after_request
     async def secure(response: Response) -> Response:
         response.headers.update(SECURITY_HEADERS)
+        if (origin := request.headers.get("Origin")) is not None and response.status_code < 400:
+            response.headers.update({"Access-Control-Allow-Origin": origin, "Vary": "Origin"})  # the guard let it pass
         return response
 
     @app.errorhandler(Problem)

@@ -31,7 +31,7 @@ class Guard:
         if port == "80":
             hosts |= {host.removesuffix(":80") for host in hosts}
         self._origins = {f"http://{host}" for host in hosts} | {origin.rstrip("/") for origin in allowed_origins}
-        self._hosts = hosts | {urlsplit(origin).netloc for origin in allowed_origins}
+        self._hosts = hosts | {urlsplit(origin).netloc for origin in allowed_origins} - {""}
         self._token = token.encode()
 
     def check(self, *, host: str, origin: str | None, tokens: Iterable[str]) -> None:

@@ -91,6 +91,10 @@ class Hub:
                 self.closed_too_slow += 1
                 client.close(CLOSE_TRY_AGAIN, "too slow: reconnect and read the history")
 
+    def is_busy(self) -> bool:
+        """Tell whether some client has half of its queue before it."""
+        return any(client.queued_bytes > MAX_QUEUED_BYTES // 2 for client in self.clients)
+
     def close_all(self, code: int, reason: str) -> None:
         """Close every client with a code and a reason."""
         for client in self.clients:

@@ -33,6 +33,7 @@ class ParserActor:
         self._parser = Parser({source: ZoneInfo(name) for source, name in settings.zones.items()})
         self._journal = TemplateJournal(context.state_dir / "templates.journal")
         self._parser.drain.restore_changes(self._journal.read())
+        self._parser.drain.leap_ids(self._journal.lost_bytes)
 
     async def _begin_journal(self) -> None:
         """Write the journal anew; hold the stream back for as long as the disk refuses."""
@@ -52,6 +53,7 @@ class ParserActor:
         events, columns = self._parser.parse(decode_records(frames[0]), key.tag, key.first)
         await self._write_journal()
         self._report.counters["parsed_events"] += len(events)
+        self._report.counters["parse_errors"] = self._parser.errors_total
         self._report.gauges["templates"] = len(self._parser.drain)
         packed = columns.pack()
         header = Events(key, columns.sources)

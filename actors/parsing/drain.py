@@ -223,6 +223,10 @@ class Drain:
         self._changed.clear()
         self._cache.clear()
 
+    def leap_ids(self, count: int) -> None:
+        """Never give the next `count` ids: they may have been given by what is lost."""
+        self._next_id += count
+
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as plain data: templates from the least to the most recently used."""
         rows = [[each.id, list(each.tokens), list(each.path)] for each in self._templates.values()]

@@ -23,12 +23,16 @@ MAX_BYTES = 32 << 20  # then it is time to write it anew
 
 
 class TemplateJournal:
-    """One entry is a list of changes, as `Drain.take_changes` returns them."""
+    """One entry is a list of changes, as `Drain.take_changes` returns them.
+
+    What cannot be read may have given out ids, at most one a byte: `lost_bytes` is how many to leap over.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = -1
         self.size_bytes = 0
+        self.lost_bytes = 0  # that could not be read
 
     def read(self) -> list[Any]:
         """Return every change that was written, oldest first."""
@@ -39,19 +43,21 @@ class TemplateJournal:
         entries, good, fault = unpack_entries(raw)
         if fault:
             log.error("the journal %s is damaged at byte %d of %d: %s", self._path, good, len(raw), fault)
+        self.lost_bytes = len(raw) - good
         changes: list[Any] = []
         for entry in entries:
             if not isinstance(entry, list):
                 log.error("the journal %s holds what is no list of changes; the rest is left out", self._path)
+                self.lost_bytes = len(raw)
                 break
             changes += entry
         return changes
 
     def begin(self, changes: Sequence[Any]) -> None:
         """Write the journal anew with these changes, and append from here on."""
-        self.close()
         packed = pack(changes)
         write_whole(self._path, packed)
+        self.close()
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         self.size_bytes = len(packed)
 

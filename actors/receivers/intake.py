@@ -29,6 +29,7 @@ LINGER_S = 0.005
 STALL_S = 5.0  # without an acknowledgement while records are in flight: send again
 MAX_STALL_S = 60.0
 MAX_BATCH_BYTES = 1 << 20
+RETRY_S = 0.5  # after the spool has refused
 
 
 class IntakeSettings(msgspec.Struct, frozen=True):
@@ -37,6 +38,13 @@ class IntakeSettings(msgspec.Struct, frozen=True):
     window: int  # records accepted and not yet committed, at most
     spool_bytes: int
     batch_records: int = 500
+
+
+def _refusal(error: SpoolFull | OSError) -> tuple[str, str]:
+    """Return the reason for counters and the note for people."""
+    if isinstance(error, OSError):
+        return "spool_error", f"cannot write the spool ({error.strerror})"
+    return "spool_full", "the spool is full"
 
 
 def _parts(records: Sequence[Record], most: int) -> Iterator[Sequence[Record]]:
@@ -66,7 +74,10 @@ class Intake:
         self._attempt = 0
         self._changed = Signal()
         self._report = context.report
+        self._pending_can_wait = False  # something pending came by `put`: it is not to be dropped
         self._refused = False  # the spool did not take the last records
+        self._holding = False  # what is pending waits for the spool
+        self._last_refusal = ("spool_full", "")
         if self.spool.torn:
             self._report.counters["spool_torn_entries"] += self.spool.torn
         if self.spool.unusable:
@@ -81,8 +92,8 @@ class Intake:
         return self.spool.waiting + len(self._pending)
 
     async def wait_credit(self) -> None:
-        """Return when the window has room."""
-        while self.queue_depth >= self._window:
+        """Return when the window has room, and the spool does not refuse."""
+        while self.queue_depth >= self._window or self._holding:
             await self._changed.wait()
 
     def has_credit(self, count: int = 1) -> bool:
@@ -93,12 +104,16 @@ class Intake:
         """Take records when there is credit for them; they share batches with what else arrives now."""
         for part in _parts(records, self.batch_records):
             await self.wait_credit()
+            self._pending_can_wait = True
             self._collect(part)
 
     def put_nowait(self, records: Sequence[Record]) -> None:
         """Take records beyond the window too: they wait in the spool, and are dropped and counted when that is full."""
         for part in _parts(records, self.batch_records):
-            self._collect(part)
+            if self._holding:
+                self._drop(len(part), *self._last_refusal)
+            else:
+                self._collect(part)
 
     async def wait_room(self, count: int) -> None:
         """Return when `count` more records fit the window."""
@@ -136,19 +151,25 @@ class Intake:
             self._changed.set()
 
     def _flush(self) -> None:
-        pending, self._pending, self._pending_bytes = self._pending, [], 0
-        if not pending:
+        """Spool what is pending. If the spool refuses, what came by `put` is held, and its reader waits with it."""
+        if not self._pending:
             return
         try:
-            self._append([pending], None)
-        except SpoolFull:
-            self._drop(len(pending), "spool_full", "the spool is full: records are dropped")
-        except OSError as error:
-            self._drop(len(pending), "spool_error", f"cannot write the spool, records are dropped: {error.strerror}")
+            self._append([self._pending], None)
+        except (SpoolFull, OSError) as error:
+            reason, note = _refusal(error)
+            self._holding = self._holding or self._pending_can_wait
+            if self._holding:
+                self._report.degraded(f"{note}: reading waits")
+                return
+            self._drop(len(self._pending), reason, note)
+        self._pending, self._pending_bytes = [], 0
+        self._pending_can_wait = self._holding = False
+        self._changed.set()
 
     def _drop(self, count: int, reason: str, note: str) -> None:
         self._report.counters[f"dropped_{reason}"] += count
-        self._report.degraded(note)
+        self._report.degraded(f"{note}: records are dropped")
         self._refused = True
         self._changed.set()  # whoever waits for the window or for the end of a drain has less to wait for
 
@@ -156,8 +177,9 @@ class Intake:
         packed = [(encode(batch), len(batch)) for batch in batches]
         try:
             slots = self.spool.append_all(packed, cursor)
-        except (SpoolFull, OSError):
+        except (SpoolFull, OSError) as error:
             self._refused = True
+            self._last_refusal = _refusal(error)
             raise
         for slot, (records, count) in zip(slots, packed, strict=True):
             beyond = self.spool.waiting > 2 * self._window
@@ -175,7 +197,7 @@ class Intake:
         while True:
             while not self._pending:
                 await self._changed.wait()
-            await trio.sleep(LINGER_S)
+            await trio.sleep(RETRY_S if self._holding else LINGER_S)
             self._flush()
 
     # -- to the parser and back

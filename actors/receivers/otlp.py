@@ -135,7 +135,7 @@ class OtlpReceiver:
         """Return when the records are committed. Raises Unavailable; then it is for the client to send them again."""
         if not decoded:
             return
-        last = self._requests.find(digest, trio.current_time())
+        last = self._requests.claim(digest, trio.current_time())
         if last is None:
             last = await self._spool(decoded, digest, peer)
         else:
@@ -154,7 +154,7 @@ class OtlpReceiver:
             raise Unavailable("the window is full; try again")
         now_ns, source = time.time_ns(), self._settings.source
         records = [Record(now_ns, source, "otlp", peer, _encode(one)) for one in decoded]
-        self._requests.add(digest, self._intake.spool.next - 1 + len(records), trio.current_time())
+        self._requests.add(digest, self._intake.spool.next - 1 + len(records))
         try:
             return self._intake.put_batch(records, {REQUESTS: self._requests.cursor()})
         except (SpoolFull, OSError) as error:

@@ -2,9 +2,10 @@
 
 A receiver that dies between the spool and the answer leaves its client without one; the client sends the same bytes
 again, to the receiver's successor. The digests of unanswered requests stand in the spool, in the same append as their
-records, so the successor knows them. What is answered is forgotten at once: the same bytes again are then new records.
+records, so the successor knows them, and takes each for a repetition once. Whatever else comes is new, the same bytes
+from several clients at once too.
 
-State: at most `MAX_OPEN` digests, each for at most `KEEP_S`.
+State: at most `MAX_OPEN` digests of one's own, and as many inherited ones for at most `KEEP_S`.
 """
 
 from __future__ import annotations
@@ -22,26 +23,29 @@ def digest_of(body: bytes) -> str:
 
 
 class OpenRequests:
-    """{digest: last spool sequence of its records}."""
+    """{digest: last spool sequence of its records}: of the predecessor's requests, and of one's own."""
 
     def __init__(self, inherited: dict[str, int], now_s: float) -> None:
-        self._open = OrderedDict((digest, (last, now_s + KEEP_S)) for digest, last in inherited.items())
+        self._inherited = dict(inherited)
+        self._inherited_until_s = now_s + KEEP_S
+        self._own: OrderedDict[str, int] = OrderedDict()
 
-    def find(self, digest: str, now_s: float) -> int | None:
-        """Return the last sequence of this very request if it was spooled and not answered."""
-        while self._open and next(iter(self._open.values()))[1] < now_s:
-            self._open.popitem(last=False)
-        found = self._open.get(digest)
-        return None if found is None else found[0]
+    def claim(self, digest: str, now_s: float) -> int | None:
+        """Return the last sequence of a request that the predecessor spooled and did not answer; it is then repeated."""
+        if now_s > self._inherited_until_s:
+            self._inherited.clear()
+        return self._inherited.pop(digest, None)
 
-    def add(self, digest: str, last: int, now_s: float) -> None:
-        self._open[digest] = (last, now_s + KEEP_S)
-        while len(self._open) > MAX_OPEN:
-            self._open.popitem(last=False)
+    def add(self, digest: str, last: int) -> None:
+        """Note a request that is being spooled."""
+        self._own[digest] = last
+        while len(self._own) > MAX_OPEN:
+            self._own.popitem(last=False)
 
     def forget(self, digest: str) -> None:
-        self._open.pop(digest, None)
+        """Note that a request is answered, or was not spooled."""
+        self._own.pop(digest, None)
 
     def cursor(self) -> dict[str, int]:
         """Return what a successor has to know."""
-        return {digest: last for digest, (last, _) in self._open.items()}
+        return self._inherited | self._own

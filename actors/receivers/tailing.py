@@ -79,6 +79,8 @@ class Tail:
         start = self.offset + len(self._rest)
         if os.fstat(self._fd).st_size < start or not self._is_unchanged():
             return self._begin_anew()
+        if len(self._rest) > MAX_LINE_BYTES:
+            return self._cut()  # there was no room for it among the lines of the last call
         chunk = os.pread(self._fd, READ_BYTES, start)
         if not chunk:
             return None
@@ -89,7 +91,7 @@ class Tail:
         if not self._skipping and (padding := len(self._rest) - len(self._rest.lstrip(b"\0"))):
             self._advance(self._rest[:padding])
             self._rest = self._rest[padding:]
-        if len(self._rest) > MAX_LINE_BYTES:
+        if len(self._rest) > MAX_LINE_BYTES and len(lines) < max_lines:
             lines += self._cut()
         return lines
 
@@ -110,14 +112,14 @@ class Tail:
         if whole and self._skipping:
             whole, self._skipping = whole[1:], False
         return [
-            Line(line[:MAX_LINE_BYTES], len(line) > MAX_LINE_BYTES)
+            Line(line[:MAX_LINE_BYTES].rstrip(_PADDING), len(line) > MAX_LINE_BYTES)
             for line in (raw.lstrip(b"\0").rstrip(_PADDING) for raw in whole)
             if line
         ]
 
     def _cut(self) -> list[Line]:
         """Hand on the beginning of a line that is too long; the rest of it is skipped when it comes."""
-        body = self._rest[:MAX_LINE_BYTES]
+        body = self._rest[:MAX_LINE_BYTES].rstrip(_PADDING)
         self._advance(self._rest)
         self._rest = b""
         if self._skipping:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import trio
 
 from actors.context import Context
@@ -19,17 +20,25 @@ VERSION = 1
 DEADLINE_CHECK_S = 0.05
 
 
+class Settings(msgspec.Struct, frozen=True):
+    alerts_per_day: float
+
+
 class Scorer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._report = context.report
         self._join = Join()
         self._learnt = Learnt()
-        self._blender = Blender()
+        self._settings = msgspec.convert(context.settings, Settings)
+        self._blender = self._make_blender()
         self._snapshots = SnapshotFile(context, VERSION)
         self._judging = trio.StrictFIFOLock()
         self._waits = Signal()  # a batch waits for its detectors
         self._restore()
+
+    def _make_blender(self) -> Blender:
+        return Blender(alerts_per_day=self._settings.alerts_per_day)
 
     def _restore(self) -> None:
         if (state := self._snapshots.load()) is None:
@@ -39,7 +48,7 @@ class Scorer:
             self._learnt = Learnt(state["learnt"])
         except (ValueError, KeyError, TypeError) as error:
             self._snapshots.refuse(error)
-            self._blender = Blender()
+            self._blender = self._make_blender()
 
     async def _store(self) -> None:
         await self._snapshots.store({"blender": self._blender.snapshot(), "learnt": self._learnt.last})

@@ -55,7 +55,7 @@ def _lines(health: dict[str, Any]) -> list[str]:
         f"{name}: {counter.removeprefix('dropped_')}": value
         for name, account in health["actors"].items()
         for counter, value in account["counters"].items()
-        if counter.startswith("dropped_") and value
+        if (counter.startswith("dropped_") or counter.endswith("_dropped")) and value
     }
     lines += ["", "dropped: " + (", ".join(f"{value:,} {reason}" for reason, value in dropped.items()) or "nothing")]
     return lines

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ def test_a_snapshot_comes_back_and_a_foreign_one_means_a_cold_start(tmp_path: Pa
     context = FakeContext(tmp_path, "hst")
     snapshot = SnapshotFile(context, 2)
     assert snapshot.load() is None and not context.report.counters
-    snapshot.store({"seen": 7})
+    trio.run(snapshot.store, {"seen": 7})
     assert snapshot.load() == {"seen": 7}
     assert SnapshotFile(context, 3).load() is None
     assert context.report.counters["unusable_snapshots"] == 1
@@ -37,8 +38,8 @@ def test_a_damaged_snapshot_never_ends_the_actor(tmp_path: Path, content: bytes)
 def test_a_full_disk_costs_the_snapshot_only(small_disk: Path) -> None:
     context = FakeContext(small_disk, "hst")
     snapshot = SnapshotFile(context, 1)
-    snapshot.store({"seen": 1})
-    snapshot.store({"large": bytes(1 << 20)})
+    trio.run(snapshot.store, {"seen": 1})
+    trio.run(snapshot.store, {"large": bytes(1 << 20)})
     assert context.report.counters["failed_snapshots"] == 1
     assert snapshot.load() == {"seen": 1}
 

@@ -59,8 +59,10 @@ def test_nothing_at_all_is_a_good_configuration(tmp_path: Path) -> None:
         ("[detectors]\nhst = 1", "tocsin.toml:2: detectors.hst: is not a table"),
         ("detectors = 1", "tocsin.toml:1: detectors: is not a table"),
         ("http = 1", "tocsin.toml:1: http: is not a table"),
-        ("[htpp]", "tocsin.toml:1: htpp: is not known; known here: daemon, detectors, http"),
+        ("[htpp]", "tocsin.toml:1: htpp: is not known; known here: alerts, daemon, detectors, http"),
         ("[http]\n\ncolour = 1", "tocsin.toml:3: http.colour: is not known; known here: allowed_origins, listen, token"),
+        ("[alerts]\nper_day = 0", "tocsin.toml:2: alerts.per_day: is not between 0.001 and 1000"),
+        ("[http]\nallowed_origins = ['wall.example']", "tocsin.toml:2: http.allowed_origins: 'wall.example' is not an origin"),
         ("[http", "tocsin.toml: Expected"),
     ],
 )

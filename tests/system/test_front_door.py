@@ -180,3 +180,10 @@ def test_tokens_are_demanded_before_anything_listens_on_the_network(tmp_path: Pa
     refused = subprocess.run(open_to_all.command("run"), capture_output=True, text=True, timeout=20, check=False)
     assert refused.returncode == 78
     assert "http.token" in refused.stderr
+
+
+def test_only_an_allowed_origin_may_read_the_answers(daemon: DaemonProcess) -> None:
+    own = f"http://127.0.0.1:{daemon.http}"
+    assert ask(daemon, "/api/v1/events", Origin=own)[2]["access-control-allow-origin"] == own
+    assert "access-control-allow-origin" not in ask(daemon, "/api/v1/events")[2]
+    assert "access-control-allow-origin" not in ask(daemon, "/api/v1/events", Origin="http://evil.example")[2]

@@ -273,3 +273,24 @@ def test_a_parser_that_takes_nothing_holds_the_sender_not_the_receiver(tmp_path:
             assert numbers(context.bodies()) == list(range(30))
 
     run(test)
+
+
+def test_what_can_wait_is_held_while_the_spool_refuses_and_what_cannot_is_dropped(tmp_path: Path) -> None:
+    async def test() -> None:
+        context = FakeContext(tmp_path)
+        async with running(context, spool_bytes=2_000) as intake:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(intake.put, make_records(0, 300))
+                await trio.sleep(1)
+                assert context.report.state == "degraded" and "reading waits" in context.report.note
+                intake.put_nowait(make_records(1_000, 5))
+                assert context.report.counters["dropped_spool_full"] == 5
+                recorder = FakeRecorder(context)
+                with trio.fail_after(60):
+                    while len(recorder.bodies) < 300:
+                        recorder.take_all()
+                        await trio.sleep(0.01)
+            assert numbers(recorder.bodies) == list(range(300))
+            assert context.report.state == "ok"
+
+    run(test)
