@@ -2,7 +2,7 @@
 
 Why: a fresh interpreter takes 30 MB and half a second; a fork of a warm one takes about 4 MB and 20 ms. It has no
 thread, no ZeroMQ context and no database, so that a fork of it is safe. `gc.freeze` keeps the collector from writing
-into the pages that all actors share.
+into the pages that all actors share, and what every actor does first is rehearsed here for the same reason.
 
 It forks twice: the intermediate exits at once, so that the kernel gives the actor to the nearest subreaper, which is
 the supervisor. So the supervisor is the parent of every actor, may wait for it and takes it along when it dies; and the
@@ -14,6 +14,7 @@ as SCM_RIGHTS one way, the process id in decimal the other.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import os
@@ -21,8 +22,12 @@ import signal
 import socket
 import sys
 
+import trio
+
 from actors.detectors.registry import DETECTORS
+from daemon.logs import set_up_logging
 from daemon.runner import run_in_fork
+from protocol.messages import Beat, decode_message, encode_message
 
 MAX_REQUEST_BYTES = 1 << 20
 MAX_SOCKETS = 16
@@ -74,12 +79,25 @@ def _fork_actor(raw: bytes, sockets: list[socket.socket], control: socket.socket
     os._exit(run_in_fork(raw, sockets))
 
 
+async def _rehearse() -> None:
+    """Do once what every actor does at its start: what that leaves in memory is then shared, about 1 MB an actor."""
+    set_up_logging("fork server")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 0)
+        with trio.move_on_after(1):
+            await trio.lowlevel.checkpoint()
+    beat = Beat("rehearsal", 1, "ok", "", {"counter": 1}, {"gauge": 1})
+    assert decode_message(encode_message(beat))[0] == beat
+
+
 def serve(control: socket.socket) -> None:
     """Fork actors on request until the supervisor closes its end."""
     for name in PRELOAD:
         importlib.import_module(name)
+    trio.run(_rehearse)
     gc.collect()
     gc.freeze()
+    ctypes.CDLL(None).malloc_trim(0)
     control.send(b"ready")
     while True:
         raw, fds, _, _ = socket.recv_fds(control, MAX_REQUEST_BYTES, MAX_SOCKETS)
