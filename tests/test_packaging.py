@@ -27,7 +27,11 @@ def imported() -> set[str]:
 
 def distributions(module: str) -> set[str]:
     """Return what provides a module; `google` and `opentelemetry` are shared by several."""
-    shared = {"google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos", "opentelemetry.proto": "opentelemetry-proto"}
+    shared = {
+        "google.protobuf": "protobuf",
+        "google.rpc": "googleapis-common-protos",
+        "opentelemetry.proto": "opentelemetry-proto",
+    }
     for prefix, distribution in shared.items():
         if module.startswith(prefix):
             return {distribution}
