@@ -5,13 +5,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from daemon.configuration import Configuration
 
 ABOUT = "daemon.json"
+MADE_HERE = "tocsin-"
+MAX_RUNTIME_DIR_BYTES = 80  # a socket's whole path has at most 107, see unix(7)
 
 
 class PlaceError(Exception):
@@ -48,9 +52,19 @@ def make_private(folder: Path) -> Path:
 def runtime_directory(configuration: Configuration) -> Path:
     """Return a private directory for sockets: configured, systemd's, or a new one. Raises PlaceError."""
     configured = configuration.runtime_dir or os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    if configured:
-        return make_private(Path(configured))
-    return Path(tempfile.mkdtemp(prefix="tocsin-", dir=os.environ.get("XDG_RUNTIME_DIR") or None))
+    if not configured:
+        return Path(tempfile.mkdtemp(prefix=MADE_HERE, dir=os.environ.get("XDG_RUNTIME_DIR") or None))
+    if len(os.fsencode(configured)) > MAX_RUNTIME_DIR_BYTES:
+        raise PlaceError(f"runtime_dir {configured} is too long for sockets: at most {MAX_RUNTIME_DIR_BYTES} bytes")
+    return make_private(Path(configured))
+
+
+def remove_leftovers(state_dir: Path) -> None:
+    """Remove the runtime directory of a daemon that was killed here, if it was made for that run. Call with the lock."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        left = Path(json.loads((state_dir / ABOUT).read_text())["runtime_dir"])
+        if left.name.startswith(MADE_HERE) and left.stat().st_uid == os.getuid():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class StateLock:

@@ -86,11 +86,12 @@ class Recorder:
         stored = await self._commit(message, judged)
         if message.key:
             await self._acknowledge(message.key)
+        if stored:
+            self._report.counters["ignored_events"] += len(judged) - len(stored.packed)
         if stored and (stored.packed or stored.alerts):
             self._show_sequences()
             self._report.counters["committed_events"] += len(stored.packed)
             self._report.counters["committed_alerts"] += len(stored.alerts)
-            self._report.counters["ignored_events"] += len(judged) - len(stored.packed)
             header = Committed(stored.first, len(stored.packed), tuple(stored.alerts), stored.last_alert)
             await self._context.send("broadcaster", header, [join_array(stored.packed)])
 

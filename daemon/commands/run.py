@@ -18,7 +18,7 @@ from daemon.configuration import Configuration, ConfigurationError
 from daemon.listeners import bind_all
 from daemon.logs import set_up_logging
 from daemon.notify import notify
-from daemon.places import PlaceError, StateLock, make_private, runtime_directory, state_directory, write_about
+from daemon.places import PlaceError, StateLock, make_private, remove_leftovers, runtime_directory, state_directory, write_about
 from daemon.spawner import SpawnError
 from daemon.supervisor import Escalation, Supervisor
 from protocol.clock import format_time
@@ -42,6 +42,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     try:
         state_dir = make_private(state_directory(configuration, arguments.state_dir))
         lock = StateLock(state_dir)
+        remove_leftovers(state_dir)
         sockets = bind_all(configuration)
         runtime_dir = runtime_directory(configuration)
     except ConfigurationError as error:

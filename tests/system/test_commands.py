@@ -120,3 +120,19 @@ def test_ctrl_c_drains_and_prints_a_short_summary(own_daemon: DaemonProcess) -> 
     assert own_daemon.wait(10) == 0
     assert time.monotonic() - began_s < 5
     assert "1 events, 0 alerts; nothing is left in the spool" in own_daemon.log.read_text()
+
+
+def test_a_runtime_directory_that_is_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
+    idle = DaemonProcess(tmp_path, more="")
+    idle.config.write_text(f'runtime_dir = "/tmp/{"x" * 100}"\n' + idle.config.read_text())
+    refused = tocsin("run", "--config", str(idle.config))
+    assert refused.returncode == 78 and "too long for sockets" in refused.stderr
+
+
+def test_a_killed_daemons_sockets_are_cleared_away_by_the_next(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    left = Path(own_daemon.health()["runtime_dir"])
+    own_daemon.kill()
+    assert left.exists()
+    own_daemon.start()
+    assert not left.exists() and Path(own_daemon.health()["runtime_dir"]).exists()

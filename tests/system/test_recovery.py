@@ -119,9 +119,10 @@ def test_a_killed_receiver_loses_nothing_that_it_had_accepted(own_daemon: Daemon
     assert sorted(numbers([event["message"] for event in own_daemon.events()])) == list(range(200))
 
 
-def test_a_hung_detector_is_found_and_replaced_while_the_stream_goes_on(own_daemon: DaemonProcess) -> None:
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_hung_detector_is_found_and_replaced_while_the_stream_goes_on(own_daemon: DaemonProcess, name: str) -> None:
     own_daemon.start()
-    hung = own_daemon.actor("markov")["pid"]
+    hung = own_daemon.actor(name)["pid"]
     traffic = Traffic(own_daemon)
     with StreamClient(own_daemon.http) as client:
         traffic.start()
@@ -130,7 +131,7 @@ def test_a_hung_detector_is_found_and_replaced_while_the_stream_goes_on(own_daem
         traffic.finish()
     pauses = [later - earlier for earlier, later in pairwise(arrivals)]
     assert max(pauses) < 1.25
-    account = own_daemon.actor("markov")
+    account = own_daemon.actor(name)
     assert account["pid"] != hung and account["restarts"] == 1 and account["state"] == "ok"
 
 
