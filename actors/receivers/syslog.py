@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 
@@ -17,6 +18,7 @@ MAX_MESSAGE_BYTES = 65_536
 MAX_CONNECTIONS = 1_024
 RECEIVE_BYTES = 65_536
 DATAGRAMS_AT_ONCE = 512
+MOST_LAST_WORDS_S = 2.0  # and how long it may go on talking
 LAST_WORDS_S = 0.2  # after a drain began: how long a connection may stay silent before it is closed
 
 
@@ -31,6 +33,7 @@ class SyslogReceiver:
         self._intake = Intake(context, self._settings)
         self._report = context.report
         self._draining = False
+        self._last_words_s = math.inf  # when a connection that goes on talking is closed
         self._slots = trio.CapacityLimiter(MAX_CONNECTIONS)
 
     # -- UDP
@@ -80,6 +83,8 @@ class SyslogReceiver:
                 if not received:
                     break
                 await self._take(framer.feed(bytes(received)), peer)
+                if trio.current_time() > self._last_words_s:
+                    break
         finally:
             self._intake.put_nowait(self._records(framer.close(), peer))
 
@@ -108,6 +113,7 @@ class SyslogReceiver:
                 self._report.ok()
                 await self._context.wait_drain()
                 self._draining = True
+                self._last_words_s = trio.current_time() + MOST_LAST_WORDS_S
                 if "udp" in sockets:
                     self._intake.put_nowait(self._read_datagrams(sockets["udp"]))
                 listening.cancel_scope.cancel()

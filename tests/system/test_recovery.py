@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -177,3 +178,24 @@ def test_killing_the_broadcaster_leaves_no_frame_out(own_daemon: DaemonProcess) 
     framed = numbers([frame["event"]["message"] for frame in frames if frame["type"] == "event"])
     assert sorted(set(framed)) == list(range(sent))
     assert framed == sorted(framed), "frames come in commit order"
+
+
+def test_a_sender_that_never_falls_silent_does_not_hold_up_the_stop(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    with socket.create_connection(("127.0.0.1", own_daemon.syslog)) as tcp, suppress(OSError):
+        sending = threading.Event()
+
+        def send() -> None:
+            with suppress(OSError):
+                while not sending.wait(0.01):
+                    tcp.sendall(b"<38>Nov 23 10:00:00 web app: request 1 served\n")
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        own_daemon.wait_until(lambda: own_daemon.actor("syslog")["counters"].get("accepted_records", 0) > 10)
+        began_s = time.monotonic()
+        assert own_daemon.stop() == 0
+        assert time.monotonic() - began_s < 10
+        sending.set()
+        sender.join()
+    assert "is killed" not in own_daemon.log.read_text()
