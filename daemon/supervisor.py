@@ -50,6 +50,7 @@ class Child:
         self.history = RestartHistory(spec.policy)
         self.incarnation = 0
         self.pid = 0
+        self.started_s = 0.0
         self.last_beat_s = 0.0
         self.ready = trio.Event()
         self.ended = trio.Event()
@@ -144,7 +145,8 @@ class Supervisor:
                 child.ended.set()
                 return
             asked, child.wanted = child.wanted.is_set(), trio.Event()
-            decision = AT_ONCE if asked else child.history.decide(trio.current_time())
+            now_s = trio.current_time()
+            decision = AT_ONCE if asked else child.history.decide(now_s, now_s - child.started_s)
             child.health.take_death(down=decision.down, note=note)
             log.warning("%s %s; %s", child.spec.name, note, _what_next(decision))
             if decision.escalate:
@@ -155,7 +157,7 @@ class Supervisor:
     async def _run_once(self, child: Child) -> str:
         """Start a child, see it through its life, return how it ended."""
         child.incarnation += 1
-        child.last_beat_s = trio.current_time()
+        child.started_s = child.last_beat_s = trio.current_time()
         spec = child.spec
         assignment = Assignment(
             spec.name,
