@@ -23,6 +23,7 @@ class Report:
         self.note = ""  # why, for people
         self.counters: Counter[str] = Counter()  # only ever grow
         self.gauges: dict[str, int] = {}
+        self.ledger: dict[str, int] = {}  # of receivers and the recorder: what `daemon/ledger.py` reads
 
     def ok(self) -> None:
         self.state, self.note = "ok", ""

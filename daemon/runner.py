@@ -57,7 +57,12 @@ class ActorContext:
         self.state_dir = Path(assignment.state_dir)
         self.report = Report()
         self._incarnation = assignment.incarnation
-        self._post = Post(Path(assignment.runtime_dir), assignment.actor, bound=assignment.edge_bound)
+        self._post = Post(
+            Path(assignment.runtime_dir),
+            assignment.actor,
+            bound=assignment.edge_bound,
+            incarnation=assignment.incarnation,
+        )
         self._data = self._post.inbox("data")
         self._commands = self._post.inbox("control")
         self._supervisor = self._post.outbox("supervisor", "control")
@@ -109,7 +114,15 @@ class ActorContext:
             counters[f"edge_{actor}_waits"] = edge.waits
             counters[f"edge_{actor}_dropped"] = edge.dropped
         return Beat(
-            self.name, self._incarnation, self.report.state, self.report.note, counters, dict(self.report.gauges)
+            self.name,
+            self._incarnation,
+            self.report.state,
+            self.report.note,
+            counters,
+            dict(self.report.gauges),
+            dict(self.report.ledger),
+            {actor: edge.messages for actor, edge in self._post.statistics().items()},
+            dict(self._data.passed),
         )
 
     async def beat(self) -> None:

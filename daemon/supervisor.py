@@ -22,6 +22,7 @@ import trio
 
 from daemon.configuration import Configuration
 from daemon.health import ChildHealth, make_status
+from daemon.ledger import Ledger
 from daemon.notify import notify
 from daemon.restart import Decision, RestartHistory
 from daemon.runner import Assignment
@@ -85,6 +86,7 @@ class Supervisor:
         self._post = Post(runtime_dir, "supervisor", bound=CONTROL_BOUND)
         self._inbox = self._post.inbox("control")
         self.children = {spec.name: Child(spec) for spec in child_specs(configuration)}
+        self._ledger = Ledger()
         self._stopping = False
 
     # -- life
@@ -215,6 +217,7 @@ class Supervisor:
         child.last_beat_s = trio.current_time()
         first = child.health.state in ("starting", "down") and beat.state in ("ok", "degraded")
         child.health.take_beat(beat)
+        self._ledger.take_beat(child.spec.role, beat)
         if first:
             child.ready.set()
             if child.incarnation > 1 and child.spec.loses_batches:
@@ -247,15 +250,22 @@ class Supervisor:
             committed = self._committed()
             eps = round((committed - committed_before) / max(now_s - before_s, 0.5))
             committed_before, before_s = committed, now_s
+            self._check_ledger()
+            children = [child.health for child in self.children.values()]
+            now_ns = time.time_ns()
             broadcaster.send_nowait(
                 make_status(
-                    (child.health for child in self.children.values()),
-                    ts_ns=time.time_ns(),
+                    children,
+                    ts_ns=now_ns,
                     throughput_eps=max(0, eps),
                     queue_max=self._configuration.daemon.queue_max,
-                    about=self._about | {"ts": format_time(time.time_ns())},
+                    about=self._about | {"ts": format_time(now_ns), "ledger": self._ledger.describe(children)},
                 )
             )
+
+    def _check_ledger(self) -> None:
+        for broken in self._ledger.check():
+            log.error("the ledger is broken: %s", broken)
 
     def _committed(self) -> int:
         return self.children["recorder"].health.counters.get("committed_events", 0)

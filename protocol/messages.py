@@ -27,10 +27,16 @@ class BatchKey(msgspec.Struct, frozen=True, array_like=True):
     first: int  # sequence of the first record
     count: int
     attempt: int = 0
+    before: int = 0  # records that the spool ever accepted before the first of these
 
     @property
     def last(self) -> int:
         return self.first + self.count - 1
+
+
+def account_name(receiver: str, tag: int) -> str:
+    """Return the name of a spool in the recorder's account: a receiver whose spool was deleted has begun another."""
+    return f"{receiver}:{tag}"
 
 
 class Header(msgspec.Struct, tag_field="type"):
@@ -102,6 +108,15 @@ class Status(Header, tag="status"):
     health: dict[str, Any]
 
 
+class Passed(msgspec.Struct, array_like=True, frozen=True):
+    """What the receiving end of an edge has seen of one sender."""
+
+    incarnation: int  # of the sender
+    number: int  # of the last message that came from this incarnation; each numbers its messages from 1 on
+    handled: int  # messages that came from this sender, of whatever incarnation
+    gaps: int  # messages that are missing between two that came, from one living process to another
+
+
 class Beat(Header, tag="beat"):
     """Actor to supervisor, several times a second, from the actor's own loop."""
 
@@ -111,6 +126,9 @@ class Beat(Header, tag="beat"):
     note: str
     counters: dict[str, int]
     gauges: dict[str, int]
+    ledger: dict[str, int] = {}  # a receiver's or the recorder's account, see `daemon/ledger.py`
+    sent: dict[str, int] = {}  # {actor: messages sent to it by this incarnation}
+    passed: dict[str, Passed] = {}  # {actor: what came from it}
 
 
 class Command(Header, tag="command"):

@@ -219,7 +219,13 @@ class Intake:
                 await self._changed.wait()
             slot, packed = self._unsent.popleft()
             key = BatchKey(
-                self._context.name, self.spool.tag, self.spool.acknowledged, slot.first, slot.count, self._attempt
+                self._context.name,
+                self.spool.tag,
+                self.spool.acknowledged,
+                slot.first,
+                slot.count,
+                self._attempt,
+                self.spool.ordinal(slot.first),
             )
             self._sent = slot.last
             await self._context.send("parser", Records(key), [packed or self.spool.read(slot)])
@@ -263,6 +269,13 @@ class Intake:
         gauges["queue_depth"] = self.queue_depth
         gauges["in_flight_records"] = max(0, self._sent - self.spool.acknowledged)
         gauges["spool_bytes"] = self.spool.bytes
+        accepted, waiting = self.spool.accepted, self.spool.waiting
+        self._report.ledger = {
+            "tag": self.spool.tag,
+            "accepted": accepted,
+            "acknowledged": accepted - waiting,
+            "damaged": self.spool.damaged,
+        }
 
     async def run(self) -> None:
         """Move records until cancelled."""
