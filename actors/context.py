@@ -51,6 +51,10 @@ class Context(Protocol):
         """Hand a message to an actor if the edge has room; else count the drop and return False."""
         ...
 
+    def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
+        """Put what the daemon itself has seen into the stream, as an event of the internal receiver."""
+        ...
+
     async def wait_drain(self) -> None:
         """Return when the supervisor has told this actor to finish."""
         ...

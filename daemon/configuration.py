@@ -119,11 +119,17 @@ class File(Section, frozen=True, forbid_unknown_fields=True):
         yield from _zone_faults(self.zone)
 
 
+class Internal(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    source: str = "tocsin"
+
+
 class Receivers(Section, frozen=True, forbid_unknown_fields=True):
     syslog: Syslog = Syslog()
     otlp_grpc: OtlpGrpc = OtlpGrpc()
     otlp_http: OtlpHttp = OtlpHttp()
     file: File = File()
+    internal: Internal = Internal()
 
     def enabled(self) -> list[str]:
         return [name for name in self.__struct_fields__ if getattr(self, name).enabled]

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from actors.context import Report
 from actors.signal import Signal
 from daemon.logs import set_up_logging
 from daemon.transport import Post
-from protocol.messages import Beat, Command, Frame, Header
+from protocol.messages import Beat, Command, Frame, Header, Notice
 
 BEAT_S = 0.25
 DRAINED_IDLE_S = 0.05  # an inbox that stays empty so long after the drain began is drained
@@ -45,6 +46,7 @@ class Assignment(msgspec.Struct, frozen=True):
     supervisor_pid: int
     socket_names: tuple[str, ...] = ()
     edge_bound: int = 64
+    tells: str = ""  # the actor that takes notices; "": nobody does
 
 
 class ActorContext:
@@ -57,6 +59,7 @@ class ActorContext:
         self.state_dir = Path(assignment.state_dir)
         self.report = Report()
         self._incarnation = assignment.incarnation
+        self._tells = assignment.tells
         self._post = Post(
             Path(assignment.runtime_dir),
             assignment.actor,
@@ -86,6 +89,10 @@ class ActorContext:
 
     def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
         return self._post.outbox(to).send_nowait(header, frames)
+
+    def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
+        if self._tells:
+            self.send_nowait(self._tells, Notice(kind, text, time.time_ns(), severity, {"actor": self.name} | fields))
 
     async def wait_drain(self) -> None:
         await self._drain.wait()

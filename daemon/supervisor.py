@@ -24,19 +24,22 @@ from daemon.configuration import Configuration
 from daemon.health import ChildHealth, make_status
 from daemon.ledger import Ledger
 from daemon.notify import notify
+from daemon.places import last_alive_ns, mark_alive
 from daemon.restart import Decision, RestartHistory
 from daemon.runner import Assignment
 from daemon.spawner import Spawner, SpawnError, become_subreaper
-from daemon.topology import ChildSpec, child_specs
+from daemon.topology import INTERNAL, ChildSpec, child_specs
 from daemon.transport import Post
 from protocol.clock import format_time
-from protocol.messages import Beat, Command, Reply, Request
+from protocol.messages import Beat, Command, Notice, Reply, Request
 
 HANG_S = 2.5
 READY_S = 15.0
 STOP_S = 3.0  # for one actor to end once nobody sends to it
 EDGE_BOUND = 64  # messages
 CONTROL_BOUND = 4096
+ABSENCE_S = 5.0  # a daemon that was away for longer has missed something
+ERROR, WARN = 17, 13  # SeverityNumber
 AT_ONCE = Decision(0.0, down=False, escalate=False)  # what someone asked for is no fault of the actor
 
 log = logging.getLogger(__name__)
@@ -87,6 +90,7 @@ class Supervisor:
         self._inbox = self._post.inbox("control")
         self.children = {spec.name: Child(spec) for spec in child_specs(configuration)}
         self._ledger = Ledger()
+        self._last_alive_ns = last_alive_ns(state_dir)
         self._stopping = False
 
     # -- life
@@ -101,6 +105,7 @@ class Supervisor:
                 nursery.start_soon(self._watch_beats)
                 nursery.start_soon(self._publish_status)
                 await self._start_all(nursery)
+                self._tell_of_absence()
                 started.set()
                 notify("READY=1")
                 await stop.wait()
@@ -151,6 +156,9 @@ class Supervisor:
             decision = AT_ONCE if asked else child.history.decide(now_s, now_s - child.started_s)
             child.health.take_death(down=decision.down, note=note)
             log.warning("%s %s; %s", child.spec.name, note, _what_next(decision))
+            if not asked:
+                text = f"tocsin: actor {child.spec.name} {note}; {_what_next(decision)}"
+                self._tell("actor_died", text, severity=ERROR, actor=child.spec.name)
             if decision.escalate:
                 raise Escalation(f"{child.spec.name} died too often: {note}")
             with trio.move_on_after(decision.delay_s):
@@ -171,6 +179,7 @@ class Supervisor:
             os.getpid(),
             tuple(spec.sockets),
             EDGE_BOUND,
+            INTERNAL if INTERNAL in self.children and spec.name != INTERNAL else "",
         )
         try:
             sockets = {name: self._sockets[bound] for name, bound in spec.sockets.items()}
@@ -199,6 +208,20 @@ class Supervisor:
 
     def _command(self, child: Child, verb: str) -> None:
         self._post.outbox(child.spec.name, "control").send_nowait(Command(verb))
+
+    # -- what the daemon itself has seen
+
+    def _tell(self, kind: str, text: str, *, severity: int = WARN, **fields: Any) -> None:
+        """Put a notice into the stream."""
+        if INTERNAL in self.children:
+            self._post.outbox(INTERNAL).send_nowait(Notice(kind, text, time.time_ns(), severity, fields))
+
+    def _tell_of_absence(self) -> None:
+        since_ns, now_ns = self._last_alive_ns, time.time_ns()
+        if since_ns is not None and now_ns - since_ns > ABSENCE_S * 1e9:
+            since, now = format_time(since_ns), format_time(now_ns)
+            text = f"tocsin did not run from {since} to {now}: what nobody kept for it meanwhile is missing"
+            self._tell("absence", text, since=since, until=now)
 
     # -- what arrives
 
@@ -251,6 +274,7 @@ class Supervisor:
             eps = round((committed - committed_before) / max(now_s - before_s, 0.5))
             committed_before, before_s = committed, now_s
             self._check_ledger()
+            mark_alive(self._state_dir)
             children = [child.health for child in self.children.values()]
             now_ns = time.time_ns()
             broadcaster.send_nowait(
@@ -266,6 +290,7 @@ class Supervisor:
     def _check_ledger(self) -> None:
         for broken in self._ledger.check():
             log.error("the ledger is broken: %s", broken)
+            self._tell("ledger_broken", f"tocsin: the ledger is broken: {broken}", severity=ERROR)
 
     def _committed(self) -> int:
         return self.children["recorder"].health.counters.get("committed_events", 0)

@@ -18,6 +18,8 @@ Role = Literal["receiver", "parser", "detector", "scorer", "alerts", "recorder",
 
 SPINE = RestartPolicy(intensity=10, period_s=60.0)
 SATELLITE = RestartPolicy(escalates=False)
+INTERNAL = "internal"  # the receiver that makes events of notices
+INTERNAL_WINDOW = 100  # records; it has little to say, and takes nothing of what the others share
 
 
 class ChildSpec(msgspec.Struct, frozen=True):
@@ -84,22 +86,23 @@ def _detector(name: str) -> ChildSpec:
 def _receivers(configuration: Configuration) -> list[ChildSpec]:
     receivers = configuration.receivers
     enabled = receivers.enabled()
-    window = max(1, configuration.daemon.queue_max // max(1, len(enabled)))
-    flow = {"window": window, "spool_bytes": configuration.daemon.spool_bytes()}
+    sharing = [name for name in enabled if name != INTERNAL]
+    window = max(1, configuration.daemon.queue_max // max(1, len(sharing)))
+    spool_bytes = configuration.daemon.spool_bytes()
     sockets = {
         "syslog": {"udp": "syslog.udp", "tcp": "syslog.tcp"},
         "otlp_grpc": {"otlp": "otlp_grpc"},
         "otlp_http": {"otlp": "otlp_http"},
-        "file": {},
     }
-    targets = {"syslog": "syslog", "otlp_grpc": "otlp", "otlp_http": "otlp", "file": "file"}
+    targets = {"otlp_grpc": "otlp", "otlp_http": "otlp"}
     return [
         ChildSpec(
             name,
             "receiver",
-            f"actors.receivers.{targets[name]}",
-            receivers.settings(name) | flow,
-            sockets=sockets[name],
+            f"actors.receivers.{targets.get(name, name)}",
+            receivers.settings(name)
+            | {"window": INTERNAL_WINDOW if name == INTERNAL else window, "spool_bytes": spool_bytes},
+            sockets=sockets.get(name, {}),
         )
         for name in enabled
     ]

@@ -96,6 +96,16 @@ class Acknowledged(Header, tag="acknowledged"):
     sequence: int
 
 
+class Notice(Header, tag="notice"):
+    """Anyone to the internal receiver: what the daemon itself has seen, to be an event of the stream."""
+
+    kind: str  # `udp_drops`, `actor_died`: a word that rules can name
+    text: str  # for people, without hostile text
+    time_ns: int  # nanoseconds since the epoch
+    severity: int = 13  # SeverityNumber
+    fields: dict[str, Any] = {}
+
+
 class Status(Header, tag="status"):
     """Supervisor to broadcaster to front end: the heartbeat frame, and the health of every actor behind it."""
 
@@ -160,6 +170,7 @@ Message: TypeAlias = (
     | Judged
     | Committed
     | Acknowledged
+    | Notice
     | Status
     | Beat
     | Command

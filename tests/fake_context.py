@@ -27,6 +27,7 @@ class FakeContext:
         self.sent: list[tuple[str, Header, Sequence[Frame]]] = []
         self.full: set[str] = set()  # actors whose edge is full
         self.changed = Signal()
+        self.told: list[tuple[str, str]] = []
         self._deliver, self._inbox = trio.open_memory_channel[tuple[Header, Sequence[Frame]]](1_000)
         self._drain = trio.Event()
         self._resends = self._seen = 0
@@ -54,6 +55,9 @@ class FakeContext:
             return False
         self.sent.append((to, header, frames))
         return True
+
+    def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
+        self.told.append((kind, text))
 
     async def wait_drain(self) -> None:
         await self._drain.wait()

@@ -12,8 +12,8 @@ not acknowledged is sent again, in order, under a new attempt number (go-back-N)
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ import trio
 from actors.context import Context
 from actors.receivers.spool import Slot, Spool, SpoolFull
 from actors.signal import Signal
-from protocol.messages import Acknowledged, BatchKey, Records, encode
+from protocol.messages import Acknowledged, BatchKey, Header, Records, encode
 from protocol.records import Record
 
 LINGER_S = 0.005
@@ -30,6 +30,7 @@ STALL_S = 5.0  # without an acknowledgement while records are in flight: send ag
 MAX_STALL_S = 60.0
 MAX_BATCH_BYTES = 1 << 20
 RETRY_S = 0.5  # after the spool has refused
+TELL_EVERY_S = 10.0  # what was dropped is told of in the stream itself, at most so often
 
 
 class IntakeSettings(msgspec.Struct, frozen=True):
@@ -62,8 +63,12 @@ def _parts(records: Sequence[Record], most: int) -> Iterator[Sequence[Record]]:
 class Intake:
     """See the module. `run` must be running for anything to move."""
 
-    def __init__(self, context: Context, settings: IntakeSettings) -> None:
+    def __init__(
+        self, context: Context, settings: IntakeSettings, *, take: Callable[[Header], None] | None = None
+    ) -> None:
+        """`take` is given what comes into the actor's inbox and is not for the intake."""
         self._context = context
+        self._take = take
         self._window = settings.window
         self.batch_records = min(settings.batch_records, settings.window)
         self.spool = Spool(context.state_dir / "spool" / context.name, max_bytes=settings.spool_bytes)
@@ -245,6 +250,8 @@ class Intake:
                     self.spool.acknowledge(message.sequence)
                     self._gauge()
                     self._changed.set()
+                elif self._take is not None:
+                    self._take(message)
             await trio.lowlevel.checkpoint()
 
     async def _follow_announcements(self) -> None:
@@ -263,6 +270,18 @@ class Intake:
                 patience_s = min(2 * patience_s, MAX_STALL_S)
             else:
                 patience_s = STALL_S
+
+    async def _tell_of_drops(self) -> None:
+        """Make an event of what was dropped: whoever reads the history has to see the gap in it."""
+        told: Counter[str] = Counter()
+        while True:
+            await trio.sleep(TELL_EVERY_S)
+            dropped = Counter({name: n for name, n in self._report.counters.items() if name.startswith("dropped_")})
+            for name, count in (dropped - told).items():
+                reason = name.removeprefix("dropped_")
+                text = f"{self._context.name} dropped {count} records: {reason.replace('_', ' ')}"
+                self._context.tell("dropped", text, severity=17, reason=reason, records=count)
+            told = dropped
 
     def _gauge(self) -> None:
         gauges = self._report.gauges
@@ -287,6 +306,7 @@ class Intake:
                     self._receive_acknowledgements,
                     self._follow_announcements,
                     self._watch_for_stalls,
+                    self._tell_of_drops,
                 ):
                     nursery.start_soon(task)
         finally:

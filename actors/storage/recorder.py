@@ -141,6 +141,8 @@ class Recorder:
             for day in gone:
                 self._report.counters["expired_days"] += 1
                 log.info("retention: the events of %s are deleted", day)
+                text = f"retention: the events of {day} are deleted, for age or size"
+                self._context.tell("retention", text, severity=9, day=day)
 
 
 def _judged_events(message: Judged, frames: Sequence[Frame]) -> list[JudgedEvent]:
