@@ -12,7 +12,8 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ import trio
 from actors.context import Report
 from actors.signal import Signal
 from daemon.logs import set_up_logging
+from daemon.trace import Trace, write_failure
 from daemon.transport import Post
-from protocol.messages import Beat, Command, Frame, Header, Notice
+from protocol.messages import BatchKey, Beat, Command, Frame, Header, Isolate, Notice, Quarantine
 
 BEAT_S = 0.25
+MAX_VERDICTS = 64
 DRAINED_IDLE_S = 0.05  # an inbox that stays empty so long after the drain began is drained
 
 _PR_SET_PDEATHSIG = 1
@@ -47,6 +50,7 @@ class Assignment(msgspec.Struct, frozen=True):
     socket_names: tuple[str, ...] = ()
     edge_bound: int = 64
     tells: str = ""  # the actor that takes notices; "": nobody does
+    poison: tuple[tuple[int, int, int], ...] = ()  # spool tag, first and last sequence of what it died of more than once
 
 
 class ActorContext:
@@ -73,15 +77,20 @@ class ActorContext:
         self._receiving = trio.CancelScope()
         self._resend = Signal()
         self._resends = self._resends_seen = 0
+        self._say_verdict, self._verdicts = trio.open_memory_channel[Isolate | Quarantine](MAX_VERDICTS)
+        self._trace = Trace(Path(assignment.runtime_dir), assignment.actor)
+        self._poison = assignment.poison
 
     async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Frame]]]:
         while True:
+            self.begin(None)
             with trio.CancelScope() as self._receiving:
                 if self._drain.is_set():
                     self._receiving.deadline = trio.current_time() + DRAINED_IDLE_S
                 message = await self._data.receive()
             if self._receiving.cancelled_caught:
                 return
+            self.begin(getattr(message[0], "key", None))
             yield message
 
     async def send(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> None:
@@ -102,6 +111,15 @@ class ActorContext:
             await self._resend.wait()
         self._resends_seen = self._resends
 
+    def begin(self, key: BatchKey | None) -> None:
+        self._trace.write(key)
+
+    def is_poison(self, key: BatchKey) -> bool:
+        return any(key.tag == tag and key.first <= last and key.last >= first for tag, first, last in self._poison)
+
+    async def wait_verdict(self) -> Isolate | Quarantine:
+        return await self._verdicts.receive()
+
     # -- to and from the supervisor
 
     async def follow_commands(self) -> None:
@@ -113,6 +131,9 @@ class ActorContext:
             elif isinstance(message, Command) and message.verb == "resend":
                 self._resends += 1
                 self._resend.set()
+            elif isinstance(message, Isolate | Quarantine):
+                with suppress(trio.WouldBlock):  # it will be said again if the actor dies of it again
+                    self._say_verdict.send_nowait(message)
 
     def _beat(self) -> Beat:
         counters = dict(self.report.counters)
@@ -155,6 +176,15 @@ async def _run_actor(assignment: Assignment, sockets: Mapping[str, socket.socket
     context.close()
 
 
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield what went wrong, out of the groups that nurseries put around it."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
 def _die_with(supervisor_pid: int) -> None:
     """Ask the kernel to kill this process when its parent, the supervisor, is gone."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -178,8 +208,10 @@ def run_in_fork(raw: bytes, sockets: Sequence[socket.socket]) -> int:
     set_up_logging(assignment.actor)
     try:
         trio.run(_run_actor, assignment, dict(zip(assignment.socket_names, sockets, strict=True)))
-    except BaseException:
-        log.error("the actor failed:\n%s", traceback.format_exc())
+    except BaseException as error:
+        failure = "".join(line for leaf in leaves(error) for line in traceback.format_exception(leaf))
+        log.error("the actor failed:\n%s", failure)
+        write_failure(Path(assignment.runtime_dir), assignment.actor, failure)
         return 1
     finally:
         sys.stderr.flush()

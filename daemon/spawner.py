@@ -44,12 +44,13 @@ class Spawner:
         """Start the fork server and wait until it has imported everything. Raises SpawnError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root = str(Path(__file__).resolve().parent.parent)
+        python_path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         with theirs:
             # From the main thread, and not through trio: a child that trio starts is the child of a worker thread.
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220
                 [sys.executable, "-m", "daemon.forkserver", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": root},
+                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": python_path},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )

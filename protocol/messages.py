@@ -147,11 +147,29 @@ class Command(Header, tag="command"):
     verb: str
 
 
+class Isolate(Header, tag="isolate"):
+    """Supervisor to receiver: an actor died of one of these records; send each in a batch of its own."""
+
+    tag: int
+    first: int
+    last: int
+
+
+class Quarantine(Header, tag="quarantine"):
+    """Supervisor to receiver: an actor died of these records more than once; put them aside, and a word in their place."""
+
+    tag: int
+    first: int
+    last: int
+    actor: str
+    reason: str  # how it died, with its traceback if it left one
+
+
 class Request(Header, tag="request"):
-    """Command line to supervisor: `restart ACTOR`."""
+    """Command line to supervisor: `restart ACTOR`, `retry RECORD` (of the quarantine), `reload`."""
 
     verb: str
-    actor: str
+    name: str  # of the actor or the record, "" if the verb takes none
     reply_to: str
 
 
@@ -174,6 +192,8 @@ Message: TypeAlias = (
     | Status
     | Beat
     | Command
+    | Isolate
+    | Quarantine
     | Request
     | Reply
 )

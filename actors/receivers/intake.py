@@ -8,6 +8,9 @@ acknowledged by the recorder. What is beyond the window waits on disk, not in me
 
 When something downstream was lost (the supervisor says so, or no acknowledgement came for a while), everything that is
 not acknowledged is sent again, in order, under a new attempt number (go-back-N). The recorder ignores what it has.
+
+Records of which an actor died are sent each in a batch of its own; one that proves to be the culprit is put aside, and a
+word is sent in its place under its sequence (`aside.py`).
 """
 
 from __future__ import annotations
@@ -20,15 +23,26 @@ import msgspec
 import trio
 
 from actors.context import Context
+from actors.receivers.aside import Quarantined
 from actors.receivers.spool import Slot, Spool, SpoolFull
 from actors.signal import Signal
-from protocol.messages import Acknowledged, BatchKey, Header, Records, encode
+from protocol.messages import (
+    Acknowledged,
+    BatchKey,
+    Header,
+    Isolate,
+    Quarantine,
+    Records,
+    decode_records,
+    encode,
+)
 from protocol.records import Record
 
 LINGER_S = 0.005
 STALL_S = 5.0  # without an acknowledgement while records are in flight: send again
 MAX_STALL_S = 60.0
 MAX_BATCH_BYTES = 1 << 20
+MAX_ISOLATED = 64  # stretches of records that are sent one by one
 RETRY_S = 0.5  # after the spool has refused
 TELL_EVERY_S = 10.0  # what was dropped is told of in the stream itself, at most so often
 
@@ -83,6 +97,9 @@ class Intake:
         self._refused = False  # the spool did not take the last records
         self._holding = False  # what is pending waits for the spool
         self._last_refusal = ("spool_full", "")
+        self._quarantined = Quarantined(context.state_dir)
+        self._aside = self._quarantined.of_spool(self.spool.tag)  # {sequence: what is not sent as it is}
+        self._isolated: deque[Isolate] = deque(maxlen=MAX_ISOLATED)
         if self.spool.torn:
             self._report.counters["spool_torn_entries"] += self.spool.torn
         if self.spool.unusable:
@@ -223,17 +240,27 @@ class Intake:
             while not self._sendable():
                 await self._changed.wait()
             slot, packed = self._unsent.popleft()
-            key = BatchKey(
-                self._context.name,
-                self.spool.tag,
-                self.spool.acknowledged,
-                slot.first,
-                slot.count,
-                self._attempt,
-                self.spool.ordinal(slot.first),
-            )
-            self._sent = slot.last
-            await self._context.send("parser", Records(key), [packed or self.spool.read(slot)])
+            attempt = self._attempt
+            for first, count, piece in self._pieces(slot, packed or self.spool.read(slot)):
+                self._sent = first + count - 1
+                await self._context.send("parser", Records(self._key(first, count)), [piece])
+                if self._attempt != attempt:  # everything is sent again meanwhile
+                    break
+
+    def _key(self, first: int, count: int) -> BatchKey:
+        spool = self.spool
+        before = spool.ordinal(first)
+        return BatchKey(self._context.name, spool.tag, spool.acknowledged, first, count, self._attempt, before)
+
+    def _pieces(self, slot: Slot, packed: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Yield first sequence, count and packed records of what is sent for an entry: the whole, or each record alone."""
+        isolated = any(each.first <= slot.last and slot.first <= each.last for each in self._isolated)
+        if not isolated and not any(slot.first <= sequence <= slot.last for sequence in self._aside):
+            yield slot.first, slot.count, packed
+            return
+        for sequence, record in enumerate(decode_records(packed), slot.first):
+            aside = self._aside.get(sequence)
+            yield sequence, 1, encode([record if aside is None else aside.stand_in()])
 
     def _go_back(self) -> None:
         """Send again whatever is not acknowledged."""
@@ -258,6 +285,28 @@ class Intake:
         while True:
             await self._context.wait_resend()
             self._go_back()
+
+    async def _follow_verdicts(self) -> None:
+        while True:
+            verdict = await self._context.wait_verdict()
+            if verdict.tag != self.spool.tag:
+                continue
+            if isinstance(verdict, Isolate):
+                self._isolated.append(verdict)
+            else:
+                self._put_aside(verdict)
+
+    def _put_aside(self, verdict: Quarantine) -> None:
+        """Take records out of what is sent. One that is gone from the spool was committed, and is nobody's poison."""
+        for slot in self.spool.slots:
+            if slot.last < verdict.first or slot.first > verdict.last:
+                continue
+            for sequence, record in enumerate(decode_records(self.spool.read(slot)), slot.first):
+                if verdict.first <= sequence <= verdict.last and sequence not in self._aside:
+                    self._aside[sequence] = self._quarantined.put(
+                        self._context.name, self.spool.tag, sequence, verdict.actor, verdict.reason, record
+                    )
+                    self._report.counters["quarantined_records"] += 1
 
     async def _watch_for_stalls(self) -> None:
         patience_s = STALL_S
@@ -305,6 +354,7 @@ class Intake:
                     self._send,
                     self._receive_acknowledgements,
                     self._follow_announcements,
+                    self._follow_verdicts,
                     self._watch_for_stalls,
                     self._tell_of_drops,
                 ):

@@ -56,6 +56,7 @@ class Scorer:
         await self._snapshots.store({"blender": self._blender.snapshot(), "learnt": self._learnt.last})
 
     async def _judge(self, joined: Joined) -> None:
+        self._context.begin(joined.message.key)
         columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
         learn = self._learnt.take(joined.message.key)
         self._blender.units |= joined.units

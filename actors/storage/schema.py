@@ -10,6 +10,8 @@ with a copy of it. `account` counts, for each of them, the records that were sto
 what the receiver says it has accepted; it is carried on in the same way. `counted` in the main file is the same as
 `position` for the counts of templates, which are committed before.
 
+`batches` says which events came in one batch: whoever learns them again has to see them as they were seen before.
+
 Commit sequence (`seq`) never falls, within a file and from one to the next.
 """
 
@@ -65,6 +67,10 @@ create table if not exists position(
 create table if not exists account(
     tag integer primary key, receiver text not null, records integer not null
 ) strict, without rowid;
+create table if not exists batches(
+    seq integer primary key, tag integer not null, first integer not null, count integer not null
+) strict;
+create index if not exists batches_first on batches(tag, first);
 create index if not exists events_event_ns on events(event_ns);
 create virtual table if not exists event_text using fts5(message, content='', tokenize='unicode61');
 """

@@ -190,6 +190,7 @@ class StoreWriter:
             day.executemany("insert into event_entities values(?, ?)", sorted(entities))
             day.executemany("insert into event_text(rowid, message) values(?, ?)", texts)
             day.execute("insert or replace into position values(?, ?, ?)", (key.tag, key.receiver, key.last))
+            day.execute("insert into batches values(?, ?, ?, ?)", (first, key.tag, key.last + 1 - len(fresh), len(fresh)))
             day.execute("insert or replace into account values(?, ?, ?)", (key.tag, *account))
         self.positions[key.tag], self.accounts[key.tag] = key.last, account
         self._next += len(fresh)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +18,7 @@ from daemon.listeners import bind_all
 from daemon.logs import set_up_logging
 from daemon.notify import notify
 from daemon.places import PlaceError, StateLock, make_private, remove_leftovers, runtime_directory, state_directory, write_about
+from daemon.runner import leaves
 from daemon.spawner import SpawnError
 from daemon.supervisor import Escalation, Supervisor
 from protocol.clock import format_time
@@ -82,20 +82,11 @@ async def _run(configuration: Configuration, supervisor: Supervisor) -> int:
             await supervisor.run(started=started, stop=stop)
             nursery.cancel_scope.cancel()
     except* (Escalation, SpawnError) as failures:
-        for failure in _leaves(failures):
+        for failure in leaves(failures):
             _say(f"tocsin: gives up: {failure}")
         status = EX_FAILED
     _say(_farewell(supervisor.summary(), trio.current_time() - started_s))
     return status
-
-
-def _leaves(failure: BaseException) -> Iterator[BaseException]:
-    """Yield what went wrong, out of the groups that nurseries put around it."""
-    if isinstance(failure, BaseExceptionGroup):
-        for inner in failure.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield failure
 
 
 async def _follow_signals(stop: trio.Event, everything: trio.CancelScope) -> None:
