@@ -86,8 +86,9 @@ def _receivers(configuration: Configuration) -> list[ChildSpec]:
     enabled = receivers.enabled()
     window = max(1, configuration.daemon.queue_max // max(1, len(enabled)))
     flow = {"window": window, "spool_bytes": configuration.daemon.spool_bytes()}
+    tls = {"tls": "syslog.tls"} if receivers.syslog.tls else {}
     sockets = {
-        "syslog": {"udp": "syslog.udp", "tcp": "syslog.tcp"},
+        "syslog": {"udp": "syslog.udp", "tcp": "syslog.tcp"} | tls,
         "otlp_grpc": {"otlp": "otlp_grpc"},
         "otlp_http": {"otlp": "otlp_http"},
         "file": {},
