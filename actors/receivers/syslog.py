@@ -17,6 +17,7 @@ import trio
 from actors.context import Context
 from actors.receivers.framing import Framing
 from actors.receivers.intake import Intake, IntakeSettings
+from actors.receivers.kernel_drops import KernelDrops
 from actors.receivers.tls import (
     CertificateFiles,
     Certificates,
@@ -34,6 +35,8 @@ MAX_HANDSHAKES = 128  # at once
 ACCEPT_AGAIN_S = 0.1  # after the kernel had no descriptor for a connection
 RECEIVE_BYTES = 65_536
 DATAGRAMS_AT_ONCE = 512
+KERNEL_DROPS = "kernel_drops"  # among the cursors: what the kernel had dropped when it was last asked
+LOOK_AT_DROPS_S = 1.0
 MOST_LAST_WORDS_S = 2.0  # and how long it may go on talking
 LAST_WORDS_S = 0.2  # after a drain began: how long a connection may stay silent before it is closed
 
@@ -85,6 +88,17 @@ class SyslogReceiver:
         except BlockingIOError:
             pass
         return records
+
+    async def _count_drops(self, drops: KernelDrops) -> None:
+        while True:
+            self._take_drops(drops)
+            await trio.sleep(LOOK_AT_DROPS_S)
+
+    def _take_drops(self, drops: KernelDrops) -> None:
+        if dropped := drops.take():
+            spool = self._intake.spool
+            spool.set_cursors(spool.cursors | {KERNEL_DROPS: drops.cursor()})
+            self._report.counters["dropped_kernel_udp"] += dropped
 
     # -- TCP and TLS
 
@@ -196,7 +210,9 @@ class SyslogReceiver:
             moving.start_soon(self._intake.run)
             async with trio.open_nursery() as connections, trio.open_nursery() as listening:
                 if "udp" in sockets:
+                    drops = KernelDrops(sockets["udp"], self._intake.spool.cursors.get(KERNEL_DROPS, {}))
                     listening.start_soon(self._receive_udp, sockets["udp"])
+                    listening.start_soon(self._count_drops, drops)
                 self._connections = connections
                 if "tcp" in sockets:
                     listening.start_soon(self._accept, sockets["tcp"], self._slots, self._serve_tcp, connections)
@@ -209,6 +225,7 @@ class SyslogReceiver:
                 self._last_words_s = trio.current_time() + MOST_LAST_WORDS_S
                 if "udp" in sockets:
                     self._intake.put_nowait(self._read_datagrams(sockets["udp"]))
+                    self._take_drops(drops)
                 listening.cancel_scope.cancel()
             await self._intake.drain()
             moving.cancel_scope.cancel()
