@@ -18,6 +18,7 @@ import msgspec
 
 from actors.detectors.registry import DETECTORS
 from actors.receivers.tls import CertificateError, CertificateFiles
+from actors.syncing import Fsync
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MIN_SPOOL_BYTES = 1 << 20
@@ -165,6 +166,7 @@ class Daemon(Section, frozen=True, forbid_unknown_fields=True):
     queue_max: int = 10_000
     spool_max_bytes: str = "256MiB"
     drain_s: float = 20.0
+    fsync: Fsync = "interval"
 
     def spool_bytes(self) -> int:
         return parse_size(self.spool_max_bytes)

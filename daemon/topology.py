@@ -51,6 +51,7 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             {
                 "retention_days": configuration.storage.retention_days,
                 "max_bytes": parse_size(configuration.storage.max_bytes),
+                "fsync": configuration.daemon.fsync,
             },
             loses_batches=True,
         ),
@@ -70,6 +71,7 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             {
                 "detectors": [name for name in DETECTORS if configuration.detectors[name].enabled],
                 "zones": configuration.zones(),
+                "fsync": configuration.daemon.fsync,
             },
             loses_batches=True,
         ),
@@ -84,8 +86,9 @@ def _detector(name: str) -> ChildSpec:
 def _receivers(configuration: Configuration) -> list[ChildSpec]:
     receivers = configuration.receivers
     enabled = receivers.enabled()
-    window = max(1, configuration.daemon.queue_max // max(1, len(enabled)))
-    flow = {"window": window, "spool_bytes": configuration.daemon.spool_bytes()}
+    daemon = configuration.daemon
+    window = max(1, daemon.queue_max // max(1, len(enabled)))
+    flow = {"window": window, "spool_bytes": daemon.spool_bytes(), "fsync": daemon.fsync}
     tls = {"tls": "syslog.tls"} if receivers.syslog.tls else {}
     sockets = {
         "syslog": {"udp": "syslog.udp", "tcp": "syslog.tcp"} | tls,
