@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from actors.context import Context
-from actors.parsing.journal import MAX_BYTES, TemplateJournal, births
+from actors.parsing.journal import TemplateJournal, births
 from actors.parsing.parse import Parser
 from actors.syncing import SYNC_S, Fsync, sync_all
 from protocol.messages import Events, Frame, Records, decode_records, encode
@@ -69,7 +69,7 @@ class ParserActor:
         while changes:
             try:
                 self._journal.append(changes)
-                if self._journal.size_bytes > MAX_BYTES:
+                if self._journal.is_long:
                     await self._begin_journal()
                 if self._report.state != "ok":
                     self._report.ok()

@@ -20,7 +20,7 @@ from protocol.packing import pack, unpack_entries
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 32 << 20  # then it is time to write it anew
+MAX_BYTES = 32 << 20  # of history; then it is time to write it anew
 
 
 class TemplateJournal:
@@ -35,6 +35,7 @@ class TemplateJournal:
         self.unsynced = Unsynced()
         self._fd = -1
         self.size_bytes = 0
+        self._begun_bytes = 0
         self.lost_bytes = 0  # that could not be read
 
     def read(self) -> list[Any]:
@@ -63,7 +64,7 @@ class TemplateJournal:
         sync_folder(self._path.parent)
         self.close()
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-        self.size_bytes = len(packed)
+        self.size_bytes = self._begun_bytes = len(packed)
 
     def append(self, changes: Sequence[Any]) -> None:
         """Write changes; raises OSError as the disk does, and then the journal is as it was before."""
@@ -76,6 +77,11 @@ class TemplateJournal:
         else:
             self.unsynced.add("", self._fd)
         self.size_bytes += len(packed)
+
+    @property
+    def is_long(self) -> bool:
+        """Tell whether writing it anew would make it much shorter."""
+        return self.size_bytes > self._begun_bytes + MAX_BYTES
 
     def close(self) -> None:
         if error := sync_all(self.unsynced.take()):
