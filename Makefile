@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STATE ?= state
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench chaos bench-parsing bench-sequence bench-detectors lock clean help
+.PHONY: run test check bench chaos fuzz bench-parsing bench-sequence bench-detectors bench-spool lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -46,8 +46,14 @@ bench-sequence: $(VENV)/.dev  ## the order detector on labelled sequences
 bench-detectors: $(VENV)/.dev  ## cost of each detector
 	@$(BIN)/python -m tests.benchmarks.detectors $(ARGS)
 
+bench-spool: $(VENV)/.dev  ## cost of both kinds of fsync, in the spool and in the store (ARGS="--folder DIR")
+	@$(BIN)/python -m tests.benchmarks.spool $(ARGS)
+
 chaos: $(VENV)/.dev  ## kill an actor a second under load, and account for every record (ARGS="--seconds 120")
 	@$(BIN)/python -m tests.system.chaos $(ARGS)
+
+fuzz: $(VENV)/.dev  ## hostile inputs for every receiver and the parser (ARGS="--inputs 1000000 --seed 1")
+	@$(BIN)/python -m tests.system.fuzz $(ARGS)
 
 lock: $(VENV)/.dev  ## resolve the dependencies anew
 	@$(PIP) install uv

@@ -60,7 +60,9 @@ def main(typed: Sequence[str] | None = None) -> int:
     typed = sys.argv[1:] if typed is None else typed
     arguments = make_parser(typed).parse_args(typed)
     try:
-        configuration = read_configuration(_config_path(arguments.config))
+        configuration = read_configuration(
+            _config_path(arguments.config), look_at_files=arguments.command in ("run", "check")
+        )
     except ConfigurationError as error:
         for fault in error.faults:
             print(f"tocsin: {fault}", file=sys.stderr)

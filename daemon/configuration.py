@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from actors.detectors.registry import DETECTORS
+from actors.receivers.tls import CertificateError, CertificateFiles
+from actors.syncing import Fsync
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MIN_SPOOL_BYTES = 1 << 20
@@ -56,6 +58,10 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Yield key and reason of what is wrong."""
         yield from ()
 
+    def file_faults(self) -> Iterator[tuple[str, str]]:
+        """Yield the same of the files that it names; only who runs the daemon may be able to read them."""
+        yield from ()
+
 
 class Http(Section, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8080"
@@ -78,13 +84,26 @@ class Syslog(Section, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     udp: str = "127.0.0.1:5514"
     tcp: str = "127.0.0.1:5514"
+    tls: str = ""  # "": off
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""  # "": clients need no certificate
     source: str = "syslog"
     zone: str = "UTC"
 
     def faults(self) -> Iterator[tuple[str, str]]:
         yield from _address_faults("udp", self.udp)
         yield from _address_faults("tcp", self.tcp)
+        if self.tls:
+            yield from _address_faults("tls", self.tls)
         yield from _zone_faults(self.zone)
+
+    def file_faults(self) -> Iterator[tuple[str, str]]:
+        if self.enabled and self.tls:
+            try:
+                CertificateFiles(self.tls_certificate, self.tls_key, self.tls_client_ca).load()
+            except CertificateError as error:
+                yield from error.faults
 
 
 class OtlpGrpc(Section, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +172,7 @@ class Daemon(Section, frozen=True, forbid_unknown_fields=True):
     queue_max: int = 10_000
     spool_max_bytes: str = "256MiB"
     drain_s: float = 20.0
+    fsync: Fsync = "interval"
 
     def spool_bytes(self) -> int:
         return parse_size(self.spool_max_bytes)
@@ -258,8 +278,9 @@ class Override(msgspec.Struct, frozen=True):
 class _Reader:
     """Builds sections from plain tables and collects faults on the way."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, look_at_files: bool) -> None:
         self._name = name
+        self._look_at_files = look_at_files
         self._overrides: dict[str, str] = {}  # {key path: variable}
         self._lines = _key_lines(text)
         self.faults: list[Fault] = []
@@ -286,7 +307,7 @@ class _Reader:
             elif (converted := self._value(known[key], value, here)) is not None:
                 values[key] = converted
         section = kind(**values)
-        for key, reason in section.faults():
+        for key, reason in (*section.faults(), *(section.file_faults() if self._look_at_files else ())):
             self.fault(f"{path}.{key}" if path else key, reason)
         return section
 
@@ -351,8 +372,13 @@ def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> Iterato
             table[key] = Override(name, text)
 
 
-def read_configuration(path: Path | None, environment: Mapping[str, str] = os.environ) -> Configuration:
-    """Return the configuration of a file (None: none) under the environment. Raises ConfigurationError."""
+def read_configuration(
+    path: Path | None, environment: Mapping[str, str] = os.environ, *, look_at_files: bool = True
+) -> Configuration:
+    """Return the configuration of a file (None: none) under the environment. Raises ConfigurationError.
+
+    `look_at_files`: certificates and keys too; who only asks the daemon something need not be able to read them.
+    """
     text, name, tables = "", "configuration", dict[str, Any]()
     if path is not None:
         name = str(path)
@@ -361,7 +387,7 @@ def read_configuration(path: Path | None, environment: Mapping[str, str] = os.en
             tables = tomllib.loads(text)
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigurationError([Fault(name, str(error))]) from error
-    reader = _Reader(name, text)
+    reader = _Reader(name, text, look_at_files)
     reader.faults += _override(tables, environment)
     configuration: Configuration = reader.section(Configuration, tables, "")
     if reader.faults:

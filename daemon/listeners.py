@@ -42,6 +42,8 @@ def bind_all(configuration: Configuration) -> dict[str, socket.socket]:
     if receivers.syslog.enabled:
         wanted.append(("syslog.udp", "receivers.syslog.udp", receivers.syslog.udp, socket.SOCK_DGRAM))
         wanted.append(("syslog.tcp", "receivers.syslog.tcp", receivers.syslog.tcp, socket.SOCK_STREAM))
+        if receivers.syslog.tls:
+            wanted.append(("syslog.tls", "receivers.syslog.tls", receivers.syslog.tls, socket.SOCK_STREAM))
     if receivers.otlp_grpc.enabled:
         wanted.append(("otlp_grpc", "receivers.otlp_grpc.listen", receivers.otlp_grpc.listen, socket.SOCK_STREAM))
     if receivers.otlp_http.enabled:

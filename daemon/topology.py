@@ -53,6 +53,7 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             {
                 "retention_days": configuration.storage.retention_days,
                 "max_bytes": parse_size(configuration.storage.max_bytes),
+                "fsync": configuration.daemon.fsync,
             },
             loses_batches=True,
         ),
@@ -72,6 +73,7 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             {
                 "detectors": [name for name in DETECTORS if configuration.detectors[name].enabled],
                 "zones": configuration.zones(),
+                "fsync": configuration.daemon.fsync,
             },
             loses_batches=True,
         ),
@@ -87,10 +89,12 @@ def _receivers(configuration: Configuration) -> list[ChildSpec]:
     receivers = configuration.receivers
     enabled = receivers.enabled()
     sharing = [name for name in enabled if name != INTERNAL]
-    window = max(1, configuration.daemon.queue_max // max(1, len(sharing)))
-    spool_bytes = configuration.daemon.spool_bytes()
+    daemon = configuration.daemon
+    window = max(1, daemon.queue_max // max(1, len(sharing)))
+    flow = {"spool_bytes": daemon.spool_bytes(), "fsync": daemon.fsync}
+    tls = {"tls": "syslog.tls"} if receivers.syslog.tls else {}
     sockets = {
-        "syslog": {"udp": "syslog.udp", "tcp": "syslog.tcp"},
+        "syslog": {"udp": "syslog.udp", "tcp": "syslog.tcp"} | tls,
         "otlp_grpc": {"otlp": "otlp_grpc"},
         "otlp_http": {"otlp": "otlp_http"},
     }
@@ -100,8 +104,7 @@ def _receivers(configuration: Configuration) -> list[ChildSpec]:
             name,
             "receiver",
             f"actors.receivers.{targets.get(name, name)}",
-            receivers.settings(name)
-            | {"window": INTERNAL_WINDOW if name == INTERNAL else window, "spool_bytes": spool_bytes},
+            receivers.settings(name) | flow | {"window": INTERNAL_WINDOW if name == INTERNAL else window},
             sockets=sockets.get(name, {}),
         )
         for name in enabled

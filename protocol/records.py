@@ -18,7 +18,7 @@ class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
     observed_ns: int
     source: str  # the receiver's kind, or the name that the configuration gives that input
     form: Form  # how `body` is to be read: one syslog message, one line, one packed OtlpRecord
-    origin: str  # where it came from: peer address, path of the file
+    origin: str  # where it came from: path of the file, or peer address (and a space and the name in its certificate)
     body: bytes
     cut: bool = False  # the body was longer than its receiver takes and its end is missing
 

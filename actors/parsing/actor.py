@@ -10,8 +10,9 @@ import msgspec
 import trio
 
 from actors.context import Context
-from actors.parsing.journal import MAX_BYTES, TemplateJournal, births
+from actors.parsing.journal import TemplateJournal, births
 from actors.parsing.parse import Parser
+from actors.syncing import SYNC_S, Fsync, sync_all
 from protocol.messages import Events, Frame, Records, decode_records, encode
 
 RETRY_S = 0.5
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 class Settings(msgspec.Struct, frozen=True):
     detectors: list[str]
     zones: dict[str, str]  # {source: IANA name}
+    fsync: Fsync = "interval"
 
 
 class ParserActor:
@@ -31,7 +33,7 @@ class ParserActor:
         settings = msgspec.convert(context.settings, Settings)
         self._detectors = settings.detectors
         self._parser = Parser({source: ZoneInfo(name) for source, name in settings.zones.items()})
-        self._journal = TemplateJournal(context.state_dir / "templates.journal")
+        self._journal = TemplateJournal(context.state_dir / "templates.journal", settings.fsync)
         self._parser.drain.restore_changes(self._journal.read())
         self._parser.drain.leap_ids(self._journal.lost_bytes)
 
@@ -67,7 +69,7 @@ class ParserActor:
         while changes:
             try:
                 self._journal.append(changes)
-                if self._journal.size_bytes > MAX_BYTES:
+                if self._journal.is_long:
                     await self._begin_journal()
                 if self._report.state != "ok":
                     self._report.ok()
@@ -78,10 +80,23 @@ class ParserActor:
     async def run(self) -> None:
         await self._begin_journal()
         self._report.ok()
-        async for message, frames in self._context.messages():
-            if isinstance(message, Records):
-                await self._take(message, frames)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_synced)
+            async for message, frames in self._context.messages():
+                if isinstance(message, Records):
+                    await self._take(message, frames)
+            nursery.cancel_scope.cancel()
         self._journal.close()
+
+    async def _keep_synced(self) -> None:
+        """Force the journal to disk once a second; one that the disk refused is written anew, from memory."""
+        while True:
+            await trio.sleep(SYNC_S)
+            descriptors = self._journal.unsynced.take()
+            if descriptors and (error := await trio.to_thread.run_sync(sync_all, descriptors)):
+                self._report.counters["failed_syncs"] += 1
+                log.error("cannot force the journal of templates to disk (%s): it is written anew", error.strerror)
+                await self._begin_journal()
 
 
 async def run(context: Context) -> None:

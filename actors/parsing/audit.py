@@ -14,7 +14,7 @@ from protocol.clock import NS_PER_S
 
 _RECORD = re.compile(
     r"(?:node=(?P<node>\S+) )?(?:type=(?P<type>[\w\[\]]+) )?(?:msg=)?"
-    r"audit\((?P<second>\d{1,12})\.(?P<fraction>\d{1,9}):(?P<serial>\d+)\): ?"
+    r"audit\((?P<second>\d{1,12})\.(?P<fraction>\d{1,9}):(?P<serial>\d{1,18})\): ?"
 )
 _LEADING_TYPE = re.compile(r"(?P<type>[A-Z_]+) (?=(?:msg=)?audit\()")
 _PAIR = re.compile(r"([A-Za-z_][\w-]{0,63})=('[^']*'|\"[^\"]*\"|[^\s\x1d]*)")

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from actors.files import write_whole
+from actors.syncing import Fsync, Unsynced, sync_all, sync_folder
 from protocol.packing import pack, unpack_entries
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 32 << 20  # then it is time to write it anew
+MAX_BYTES = 32 << 20  # of history; then it is time to write it anew
 
 
 class TemplateJournal:
@@ -28,10 +29,13 @@ class TemplateJournal:
     What cannot be read may have given out ids, at most one a byte: `lost_bytes` is how many to leap over.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fsync: Fsync = "interval") -> None:
         self._path = path
+        self._always = fsync == "always"
+        self.unsynced = Unsynced()
         self._fd = -1
         self.size_bytes = 0
+        self._begun_bytes = 0
         self.lost_bytes = 0  # that could not be read
 
     def read(self) -> list[Any]:
@@ -57,9 +61,10 @@ class TemplateJournal:
         """Write the journal anew with these changes, and append from here on."""
         packed = pack(changes)
         write_whole(self._path, packed)
+        sync_folder(self._path.parent)
         self.close()
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-        self.size_bytes = len(packed)
+        self.size_bytes = self._begun_bytes = len(packed)
 
     def append(self, changes: Sequence[Any]) -> None:
         """Write changes; raises OSError as the disk does, and then the journal is as it was before."""
@@ -67,9 +72,20 @@ class TemplateJournal:
         if os.pwrite(self._fd, packed, self.size_bytes) < len(packed):
             os.ftruncate(self._fd, self.size_bytes)  # or its rest would stand behind the next, shorter entry
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        if self._always:
+            os.fdatasync(self._fd)
+        else:
+            self.unsynced.add("", self._fd)
         self.size_bytes += len(packed)
 
+    @property
+    def is_long(self) -> bool:
+        """Tell whether writing it anew would make it much shorter."""
+        return self.size_bytes > self._begun_bytes + MAX_BYTES
+
     def close(self) -> None:
+        if error := sync_all(self.unsynced.take()):
+            log.error("cannot force the journal %s to disk: %s", self._path, error.strerror)
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

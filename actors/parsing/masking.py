@@ -3,6 +3,9 @@
 A token (between white space) is masked inside: `totalCalories=130159` is `totalCalories=<*>`, `core.9369` is `<*>`.
 A word is a variable when it has three digits or more, or is a number, hexadecimal, an address, a URL or a path;
 `ssh2` and `HTTP/1.1` are not. Tokens repeat, so each is masked once and remembered in a bounded cache.
+
+Log text is hostile: what is looked at of a message and of a token is bounded, and with it the cost (a token without the
+digits that a word needs costs the square of its length) and the memory of caches and templates.
 """
 
 from __future__ import annotations
@@ -11,16 +14,17 @@ import re
 
 VARIABLE = "<*>"
 _MAX_CACHE = 65_536
-_MAX_TOKEN = 512  # of a longer token the rest is not looked at
+_MAX_TOKEN = 128  # characters of a token; the rest of a longer one is not looked at
+_MAX_MESSAGE = 2_048  # characters of a message; a template, of which there may be many, is never longer
 
 _VARIABLES = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]{0,15}://[^\s\"'<>]+"  # URL
     r"|(?<![\w.*)])(?:[A-Za-z]:)?[/\\](?=[\w.~@%+-])[^\s\"'<>,;()\[\]{}=]*"  # path
     r"|0[xX][0-9A-Fa-f]+"
-    r"|(?<![\w.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){3,}(?![\w:])"  # IPv6, MAC
+    r"|(?<![\w.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){3,31}(?![\w:])"  # IPv6, MAC, fingerprint
     r"|(?<![A-Za-z0-9_])[-+]?\d+(?:[.,:/-]\d+)*(?![A-Za-z_])"  # number, IPv4, time, version
     r"|(?<![A-Za-z0-9_])\d+(?:\.\d+)*(?:[KMGT]i?B?|[kmun]?s|[MG]Hz|%)(?![A-Za-z0-9_])"  # with a unit
-    r"|[A-Za-z0-9_](?:[\w.-]*\d){3}[\w.-]*"  # word with three digits or more
+    r"|[A-Za-z0-9_](?:(?:[^\W\d]|[.-])*\d){3}[\w.-]*"  # word with three digits or more
 )
 _CALENDAR_WORDS = """
 Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec
@@ -40,7 +44,11 @@ class Masking:
         """Return the first `most` tokens of a message with their variables masked."""
         if "<" in message:
             message = _UNDER_A_UNIT.sub(r"<\1\2", message)
+        if len(message) > _MAX_MESSAGE:
+            message = message[:_MAX_MESSAGE].rpartition(" ")[0] or message[:_MAX_MESSAGE]
         words = message.split(None, most)[:most]
+        if len(message) > _MAX_TOKEN:
+            words = [word[:_MAX_TOKEN] for word in words]
         cache = self._cache
         try:
             return tuple([cache[word] for word in words])
@@ -50,7 +58,7 @@ class Masking:
     def _mask(self, word: str) -> str:
         masked = VARIABLE
         if word not in _CALENDAR:
-            masked = _NEIGHBOURS.sub(VARIABLE, _VARIABLES.sub(VARIABLE, word[:_MAX_TOKEN]))
+            masked = _NEIGHBOURS.sub(VARIABLE, _VARIABLES.sub(VARIABLE, word))
         if len(self._cache) >= _MAX_CACHE:
             self._cache.clear()
         self._cache[word] = masked

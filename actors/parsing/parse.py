@@ -35,6 +35,7 @@ from protocol.records import Event, Record
 
 _LAST_NS = (1 << 63) - 1  # in the year 2262
 _MAX_SOURCES = 4096
+CLIENT_FIELD = "tls_client"
 _Features = tuple[float, ...]
 
 
@@ -90,6 +91,7 @@ class Parser:
         event_ns = record.observed_ns if reading.time_ns is None else reading.time_ns
         if not 0 <= event_ns <= _LAST_NS:
             event_ns = record.observed_ns  # a number that was taken for a time; no clock has ever shown it
+        _note_client(reading.fields, record)
         entities = find_entities(reading.message, reading.fields, structured=reading.pattern is not None)
         return self._finish(record, event_id, reading, severity, event_ns, entities)
 
@@ -141,6 +143,15 @@ class Parser:
             reading.time_ns = parsed.time_ns
         reading.fields = _header_fields(parsed, reading.fields)
         return reading
+
+
+def _note_client(fields: dict[str, Any], record: Record) -> None:
+    """Say who sent a record, if a certificate has proved it; no record can say so of itself."""
+    fields.pop(CLIENT_FIELD, None)
+    if record.form == "syslog":
+        _, _, name = record.origin.partition(" ")
+        if name:
+            fields[CLIENT_FIELD] = name
 
 
 def _header_fields(parsed: SyslogMessage, inner: dict[str, Any]) -> dict[str, Any]:

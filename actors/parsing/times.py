@@ -17,6 +17,7 @@ _MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES.split(), start=1)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_CACHE = 8192
+_MAX_KEY = 64  # characters of a written second that is remembered: no clock pads a date with thousands of spaces
 _DAY_NS = 86_400 * NS_PER_S
 
 _MONTH = r"(?P<month>(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.?)"
@@ -145,7 +146,8 @@ class Clock:
             known = self._read_second(parts, observed_ns)
             if len(seconds) >= _MAX_CACHE:
                 seconds.clear()
-            seconds[key] = known
+            if len(written) <= _MAX_KEY:
+                seconds[key] = known
         if known is None:
             return None
         if known[1] and written == found.string[found.start() : found.start() + len(written)]:

@@ -25,7 +25,9 @@ import trio
 from actors.context import Context
 from actors.receivers.aside import Quarantined
 from actors.receivers.spool import Slot, Spool, SpoolFull
+from actors.receivers.syncing import keep_synced
 from actors.signal import Signal
+from actors.syncing import Fsync
 from protocol.messages import (
     Acknowledged,
     BatchKey,
@@ -53,6 +55,7 @@ class IntakeSettings(msgspec.Struct, frozen=True):
     window: int  # records accepted and not yet committed, at most
     spool_bytes: int
     batch_records: int = 500
+    fsync: Fsync = "interval"
 
 
 def _refusal(error: SpoolFull | OSError) -> tuple[str, str]:
@@ -85,7 +88,8 @@ class Intake:
         self._take = take
         self._window = settings.window
         self.batch_records = min(settings.batch_records, settings.window)
-        self.spool = Spool(context.state_dir / "spool" / context.name, max_bytes=settings.spool_bytes)
+        folder = context.state_dir / "spool" / context.name
+        self.spool = Spool(folder, max_bytes=settings.spool_bytes, fsync=settings.fsync)
         self._pending: list[Record] = []
         self._pending_bytes = 0
         self._unsent: deque[tuple[Slot, bytes | None]] = deque((slot, None) for slot in self.spool.slots)
@@ -359,5 +363,6 @@ class Intake:
                     self._tell_of_drops,
                 ):
                     nursery.start_soon(task)
+                nursery.start_soon(keep_synced, self.spool, self._report)
         finally:
             self.spool.close()

@@ -91,6 +91,7 @@ class OtlpReceiver:
         self, scope: dict[str, Any], headers: Headers, body: bytes | None, peer: str, send: Send
     ) -> None:
         if scope["path"] != GRPC_PATH:
+            self._report.counters["rejected_requests"] += 1
             await _send_grpc(send, UNIMPLEMENTED, f"only {GRPC_PATH} is served")
             return
         try:
@@ -111,12 +112,14 @@ class OtlpReceiver:
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().decode("latin-1").lower()
         if scope["path"] != HTTP_PATH or scope["method"] != "POST":
             status = 404 if scope["path"] != HTTP_PATH else 405
+            self._report.counters["rejected_requests"] += 1
             await _send_http(send, status, kind, f"POST {HTTP_PATH} is what is served here")
             return
         try:
             if body is None:
                 raise OtlpError(f"the body has more than {MAX_BODY_BYTES} bytes")
             if kind not in ("application/x-protobuf", "application/json"):
+                self._report.counters["rejected_requests"] += 1
                 await _send_http(send, 415, kind, "use application/x-protobuf or application/json")
                 return
             plain = inflate(body, headers.get(b"content-encoding", b"").decode("latin-1").lower())

@@ -9,12 +9,12 @@ records are stored exactly as they go over the wire. `cursor` says where the rec
 batch (for a file its offset), written in the same append, so that neither can be without the other. A torn entry
 at the end of a segment is what a crash leaves; it was never accepted, and it is cut off.
 
-What it promises: an entry that `append` returned from survives the death of any process. Power loss may take what the
-kernel had not yet written (no fsync here), and a disk may damage an entry; what lies behind it in its segment is then
-lost, and said to be. The recorder may have committed some of what was lost, under sequences that this spool would now
-give away again, and it would ignore the new records as known. So after damage, and after every boot of the machine, the
-spool leaps over sequences that nobody can have used. A gap in the sequences is closed by acknowledgement: once all
-before it is acknowledged, so is the gap.
+What it promises: an entry that `append` returned from survives the death of any process, and with `fsync = "always"` the
+loss of power. With `interval` that may take what was not yet forced to disk, which `unsynced` knows. A disk may damage an
+entry; what lies behind it in its segment is then lost, and said to be. The recorder may have committed some of what was
+lost, under sequences that this spool would now give away again, and it would ignore the new records as known. So after
+damage, and after every boot of the machine, the spool leaps over sequences that nobody can have used. A gap in the
+sequences is closed by acknowledgement: once all before it is acknowledged, so is the gap.
 
 Sequences name records, ordinals count them: the ordinal of a sequence is how many records were accepted before it, all
 leaps and damage left out. It goes with every batch, so that the store can tell whether it holds as many.
@@ -30,11 +30,13 @@ import secrets
 import zlib
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from actors.syncing import Fsync, Unsynced, sync_all, sync_folder
 from protocol.packing import PackingError, pack, unpack
 
 _HEAD = 8
@@ -95,8 +97,12 @@ class Spool:
     `slots` holds every entry that is not acknowledged, in order of sequence. `cursors` is the newest cursor by key.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self, folder: Path, *, max_bytes: int, segment_bytes: int = SEGMENT_BYTES, fsync: Fsync = "interval"
+    ) -> None:
         self.folder = folder
+        self.unsynced = Unsynced()
+        self._always = fsync == "always"
         self.max_bytes = max_bytes
         self.segment_bytes = min(segment_bytes, max_bytes // 4)  # one that is not full is not deleted
         self.slots: deque[Slot] = deque()
@@ -161,8 +167,9 @@ class Spool:
         )
         content = pack(msgspec.to_builtins(state, builtin_types=(bytes,)))
         try:
-            aside.write_bytes(content)
+            self._write_aside(aside, content)
             aside.replace(position)
+            self._folder_changed()
         except OSError:
             try:
                 aside.unlink(missing_ok=True)
@@ -171,6 +178,12 @@ class Spool:
                 log.error("cannot write %s: %s", position, error.strerror)
                 return False
         return True
+
+    def _write_aside(self, path: Path, content: bytes) -> None:
+        with open(path, "wb") as file:
+            file.write(content)
+            file.flush()
+            self._written("position", file.fileno())
 
     def _load_segments(self) -> None:
         last, known = self.acknowledged, self.next - 1
@@ -262,6 +275,11 @@ class Spool:
         fd = self._segment_for_writing()
         offset = self._sizes[self._write_segment]
         _write_all(fd, whole, offset)
+        try:
+            self._written(str(self._write_segment), fd)
+        except OSError:
+            self._abandon(offset, first)
+            raise
         self._sizes[self._write_segment] = offset + len(whole)
         self.bytes += len(whole)
         slots = []
@@ -278,11 +296,45 @@ class Spool:
     def _segment_for_writing(self) -> int:
         if self._write_fd < 0 or self._sizes[self._write_segment] >= self.segment_bytes:
             fd = os.open(self._path(self.next), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                self._folder_changed()
+            except OSError:
+                os.close(fd)
+                raise
             if self._write_fd >= 0:
                 os.close(self._write_fd)
             self._write_fd, self._write_segment = fd, self.next
             self._sizes.setdefault(self.next, 0)
         return self._write_fd
+
+    def begin_segment(self) -> None:
+        """Write to the segment of now no more."""
+        if self._write_fd >= 0:
+            os.close(self._write_fd)
+            self._write_fd = -1
+
+    def _written(self, name: str, fd: int) -> None:
+        """Force a file to disk, or note that it has to be. Raises OSError."""
+        if self._always:
+            os.fdatasync(fd)
+        else:
+            self.unsynced.add(name, fd)
+
+    def _folder_changed(self) -> None:
+        if self._always:
+            sync_folder(self.folder)
+        else:
+            fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.unsynced.add("", fd)
+            os.close(fd)
+
+    def _abandon(self, end: int, following: int) -> None:
+        """Give up what could not be forced to disk, its segment from here on, and its sequences: it may be there all the same."""
+        with suppress(OSError):
+            os.ftruncate(self._write_fd, end)
+        self.begin_segment()
+        self.next = following
+        self._close_gap()
 
     # -- reading
 
@@ -314,6 +366,7 @@ class Spool:
             return  # what stands in them tells the next opening which sequences were used
         for segment in emptied:
             self._path(segment).unlink(missing_ok=True)
+            self.unsynced.forget(str(segment))
             self.bytes -= self._sizes.pop(segment)
             if (fd := self._read_fds.pop(segment, None)) is not None:
                 os.close(fd)
@@ -331,6 +384,8 @@ class Spool:
     def close(self) -> None:
         """Write down the position, so that the next opening has little to read."""
         self._store_position()
+        if error := sync_all(self.unsynced.take()):
+            log.error("cannot force %s to disk: %s", self.folder, error.strerror)
         for fd in (self._write_fd, *self._read_fds.values()):
             if fd >= 0:
                 os.close(fd)
@@ -358,6 +413,7 @@ def _write_over(path: Path, content: bytes) -> None:
     try:
         _write_all(fd, content, 0)
         os.ftruncate(fd, len(content))
+        os.fdatasync(fd)
     finally:
         os.close(fd)
 

@@ -1,10 +1,15 @@
-"""The syslog receiver: RFC 5426 (UDP) and RFC 6587 (TCP) on the sockets that the supervisor has bound."""
+"""The syslog receiver: RFC 5426 (UDP), RFC 6587 (TCP) and RFC 5425 (TLS) on the sockets that the supervisor has bound.
+
+A connection is accepted only when there is a slot for it: whoever waits does so in the kernel's backlog and holds no
+descriptor here. A TLS client has one of a few slots for its handshake, and one for its connection only after it.
+"""
 
 from __future__ import annotations
 
 import math
 import socket
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import trio
@@ -12,18 +17,38 @@ import trio
 from actors.context import Context
 from actors.receivers.framing import Framing
 from actors.receivers.intake import Intake, IntakeSettings
+from actors.receivers.kernel_drops import KernelDrops
+from actors.receivers.tls import (
+    CertificateFiles,
+    Certificates,
+    HandshakeError,
+    Refusals,
+    close,
+    name_of,
+    shake_hands,
+)
 from protocol.records import Record
 
 MAX_MESSAGE_BYTES = 65_536
-MAX_CONNECTIONS = 1_024
+MAX_CONNECTIONS = 1_024  # over TCP and TLS together
+MAX_HANDSHAKES = 128  # at once
+ACCEPT_AGAIN_S = 0.1  # after the kernel had no descriptor for a connection
 RECEIVE_BYTES = 65_536
 DATAGRAMS_AT_ONCE = 512
+KERNEL_DROPS = "kernel_drops"  # among the cursors: what the kernel had dropped when it was last asked
+LOOK_AT_DROPS_S = 1.0
 MOST_LAST_WORDS_S = 2.0  # and how long it may go on talking
 LAST_WORDS_S = 0.2  # after a drain began: how long a connection may stay silent before it is closed
 
 
 class Settings(IntakeSettings, frozen=True):
     source: str = "syslog"
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+
+
+Serve = Callable[[trio.SocketStream], Awaitable[None]]
 
 
 class SyslogReceiver:
@@ -35,6 +60,14 @@ class SyslogReceiver:
         self._draining = False
         self._last_words_s = math.inf  # when a connection that goes on talking is closed
         self._slots = trio.CapacityLimiter(MAX_CONNECTIONS)
+        self._handshakes = trio.CapacityLimiter(MAX_HANDSHAKES)
+        self._open = 0
+        files = CertificateFiles(
+            self._settings.tls_certificate, self._settings.tls_key, self._settings.tls_client_ca
+        )
+        self._certificates = Certificates(files, self._report)
+        self._refusals = Refusals(self._report)
+        self._connections: trio.Nursery
 
     # -- UDP
 
@@ -56,20 +89,91 @@ class SyslogReceiver:
             pass
         return records
 
-    # -- TCP
+    async def _count_drops(self, drops: KernelDrops) -> None:
+        while True:
+            self._take_drops(drops)
+            await trio.sleep(LOOK_AT_DROPS_S)
+
+    def _take_drops(self, drops: KernelDrops) -> None:
+        if dropped := drops.take():
+            spool = self._intake.spool
+            spool.set_cursors(spool.cursors | {KERNEL_DROPS: drops.cursor()})
+            self._report.counters["dropped_kernel_udp"] += dropped
+
+    # -- TCP and TLS
+
+    async def _accept(self, listening: socket.socket, slots: trio.CapacityLimiter, serve: Serve, into: trio.Nursery) -> None:
+        """Serve each connection in the nursery `into`, as many at once as there are slots."""
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        while True:
+            holder = object()
+            await slots.acquire_on_behalf_of(holder)
+            try:
+                stream = await listener.accept()
+            except OSError:
+                slots.release_on_behalf_of(holder)
+                await trio.sleep(ACCEPT_AGAIN_S)
+            else:
+                into.start_soon(self._hold, slots, holder, serve, stream)
+
+    async def _hold(self, slots: trio.CapacityLimiter, holder: object, serve: Serve, stream: trio.SocketStream) -> None:
+        try:
+            await serve(stream)
+        finally:
+            slots.release_on_behalf_of(holder)
 
     async def _serve_tcp(self, stream: trio.SocketStream) -> None:
         try:
             peer = stream.socket.getpeername()[0]
-            async with self._slots, stream:
-                self._report.gauges["connections"] = self._slots.borrowed_tokens
-                await self._read_connection(stream, peer)
+        except OSError:  # it has gone already
+            self._report.counters["connections_broken"] += 1
+            await trio.aclose_forcefully(stream)
+        else:
+            await self._serve(stream, peer)
+
+    async def _serve_tls(self, stream: trio.SocketStream) -> None:
+        """See who it is, and serve the connection beside; the slot of the handshake is then free again."""
+        peer = ""
+        try:
+            peer = stream.socket.getpeername()[0]
+            inside = await shake_hands(stream, self._certificates)
+        except OSError:
+            self._refusals.add(peer, HandshakeError("it has gone already"))
+            await trio.aclose_forcefully(stream)
+        except HandshakeError as error:
+            self._refusals.add(peer, error)
+        else:
+            name = name_of(inside)
+            self._connections.start_soon(self._serve_if_free, inside, f"{peer} {name}" if name else peer)
+
+    async def _serve_if_free(self, stream: trio.abc.Stream, peer: str) -> None:
+        holder = object()
+        try:
+            self._slots.acquire_on_behalf_of_nowait(holder)
+        except trio.WouldBlock:
+            self._report.counters["refused_connections"] += 1
+            await trio.aclose_forcefully(stream)
+            return
+        try:
+            await self._serve(stream, peer)
+        finally:
+            self._slots.release_on_behalf_of(holder)
+
+    async def _serve(self, stream: trio.abc.Stream, peer: str) -> None:
+        self._count_open(1)
+        try:
+            await self._read_connection(stream, peer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             self._report.counters["connections_broken"] += 1
         finally:
-            self._report.gauges["connections"] = self._slots.borrowed_tokens
+            self._count_open(-1)
+            await close(stream)
 
-    async def _read_connection(self, stream: trio.SocketStream, peer: str) -> None:
+    def _count_open(self, change: int) -> None:
+        self._open += change
+        self._report.gauges["connections"] = self._open
+
+    async def _read_connection(self, stream: trio.abc.Stream, peer: str) -> None:
         framer = Framing(MAX_MESSAGE_BYTES)
         try:
             while True:
@@ -106,22 +210,25 @@ class SyslogReceiver:
             moving.start_soon(self._intake.run)
             async with trio.open_nursery() as connections, trio.open_nursery() as listening:
                 if "udp" in sockets:
+                    drops = KernelDrops(sockets["udp"], self._intake.spool.cursors.get(KERNEL_DROPS, {}))
                     listening.start_soon(self._receive_udp, sockets["udp"])
+                    listening.start_soon(self._count_drops, drops)
+                self._connections = connections
                 if "tcp" in sockets:
-                    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sockets["tcp"]))
-                    listening.start_soon(self._listen, listener, connections)
+                    listening.start_soon(self._accept, sockets["tcp"], self._slots, self._serve_tcp, connections)
                 self._report.ok()
+                if "tls" in sockets:
+                    self._certificates.current()
+                    listening.start_soon(self._accept, sockets["tls"], self._handshakes, self._serve_tls, listening)
                 await self._context.wait_drain()
                 self._draining = True
                 self._last_words_s = trio.current_time() + MOST_LAST_WORDS_S
                 if "udp" in sockets:
                     self._intake.put_nowait(self._read_datagrams(sockets["udp"]))
+                    self._take_drops(drops)
                 listening.cancel_scope.cancel()
             await self._intake.drain()
             moving.cancel_scope.cancel()
-
-    async def _listen(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
-        await trio.serve_listeners(self._serve_tcp, [listener], handler_nursery=connections)
 
 
 async def run(context: Context) -> None:

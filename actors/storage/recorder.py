@@ -20,6 +20,7 @@ import trio
 
 from actors.context import Context
 from actors.storage.writer import OutOfOrder, Stored, StoreWriter
+from actors.syncing import SYNC_S, Fsync
 from protocol.clock import NS_PER_S, format_day
 from protocol.messages import (
     Acknowledged,
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 class Settings(msgspec.Struct, frozen=True):
     retention_days: int
     max_bytes: int
+    fsync: Fsync = "interval"
 
 
 class Recorder:
@@ -61,6 +63,8 @@ class Recorder:
         self._show_sequences()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expire)
+            if self._settings.fsync == "interval":
+                nursery.start_soon(self._force)
             async for message, frames in self._context.messages():
                 if isinstance(message, Judged):
                     await self._take(message, frames)
@@ -74,7 +78,8 @@ class Recorder:
         """Open the store, for as long as it takes: a disk that is full at the start may have room again later."""
         while True:
             try:
-                self._store = await self._in_thread(StoreWriter, self._context.state_dir / "store")
+                full = self._settings.fsync == "always"
+                self._store = await self._in_thread(partial(StoreWriter, self._context.state_dir / "store", full=full))
                 return
             except (apsw.Error, OSError) as error:
                 if self._report.state != "degraded":
@@ -127,6 +132,17 @@ class Recorder:
     async def _acknowledge(self, key: BatchKey) -> None:
         self._context.send_nowait(key.receiver, Acknowledged(key.tag, self._store.position(key)))
         await trio.lowlevel.checkpoint()
+
+    async def _force(self) -> None:
+        """Force what was committed to disk once a second: its receivers forget it. A thread of its own: commits go on."""
+        forced = self._store.sequences()
+        while True:
+            await trio.sleep(SYNC_S)
+            newest = self._store.sequences()
+            if newest != forced and (error := await trio.to_thread.run_sync(self._store.force)):
+                self._report.counters["failed_syncs"] += 1
+                log.error("cannot force the store to disk (%s): a power loss may take what was committed", error.strerror)
+            forced = newest
 
     async def _expire(self) -> None:
         while True:

@@ -89,11 +89,14 @@ def day_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("events-????-??-??.db"))
 
 
-def open_for_writing(path: Path, schema: str) -> apsw.Connection:
-    """Open or create a file of the store. Raises StoreError if it is of another version, apsw.Error as SQLite does."""
+def open_for_writing(path: Path, schema: str, *, full: bool = False) -> apsw.Connection:
+    """Open or create a file of the store. Raises StoreError if it is of another version, apsw.Error as SQLite does.
+
+    `full`: a commit stands on disk before it returns; else after the next checkpoint, or when its log is forced there.
+    """
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_MS)
-    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", "1"), ("wal_autocheckpoint", "1000")):
+    for pragma, wanted in (("journal_mode", "wal"), ("synchronous", "2" if full else "1"), ("wal_autocheckpoint", "1000")):
         connection.execute(f"pragma {pragma} = {wanted}").fetchall()
     if connection.pragma("journal_mode") != "wal":
         raise StoreError(f"{path} is not on a file system that can hold a write-ahead log")

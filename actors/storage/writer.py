@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
 import msgspec
 
 from actors.storage import schema
+from actors.syncing import sync_all, sync_folder
 from protocol.clock import format_day
 from protocol.findings import Alert
 from protocol.identity import decode_ulid
@@ -39,10 +42,12 @@ def entity_keys(uuid: str) -> bytes:
 class StoreWriter:
     """Main file and the newest day file, open for writing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, full: bool = False) -> None:
+        """`full`: what is committed survives a loss of power."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
-        self._main = schema.open_for_writing(folder / "main.db", schema.MAIN)
+        self._full = full
+        self._main = schema.open_for_writing(folder / "main.db", schema.MAIN, full=full)
         self._day: apsw.Connection | None = None
         self._day_name = ""
         self.positions: dict[int, int] = {}  # {spool tag: last committed sequence}
@@ -58,8 +63,9 @@ class StoreWriter:
     # -- day files
 
     def _open_day(self, name: str) -> None:
-        connection = schema.open_for_writing(schema.day_path(self.folder, name), schema.DAY)
+        connection = schema.open_for_writing(schema.day_path(self.folder, name), schema.DAY, full=self._full)
         try:
+            self._force_folder()
             found = dict(connection.execute("select tag, sequence from position"))
             behind = {tag: last for tag, last in self.positions.items() if last > found.get(tag, 0)}
             accounts = {tag: (receiver, n) for tag, receiver, n in connection.execute("select * from account")}
@@ -83,6 +89,14 @@ class StoreWriter:
         if self._day is not None:
             self._day.close()
         self._day, self._day_name = connection, name
+
+    def _force_folder(self) -> None:
+        """Have a new file found again after a loss of power. Raises apsw.IOError."""
+        if self._full:
+            try:
+                sync_folder(self.folder)
+            except OSError as error:
+                raise apsw.IOError(f"cannot force {self.folder} to disk: {error.strerror}") from error
 
     def _day_for(self, observed_ns: int) -> apsw.Connection:
         """Return the file of the day, never an older one than before: a clock that jumps back changes nothing."""
@@ -199,6 +213,17 @@ class StoreWriter:
     def sequences(self) -> tuple[int, int]:
         """Return the commit sequences of the newest event and the newest alert."""
         return self._next - 1, self._last_alert
+
+    def force(self) -> OSError | None:
+        """Force to disk what is committed and stands in the write-ahead logs; return the first error.
+
+        SQLite has no lock on a log itself, so a second descriptor of it may be closed without letting one go.
+        """
+        descriptors = []
+        for path in (self.folder / "main.db", schema.day_path(self.folder, self._day_name)):
+            with suppress(FileNotFoundError):
+                descriptors.append(os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC))
+        return sync_all(descriptors)
 
     # -- retention
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -39,6 +40,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     """Run the daemon; return the exit status: 0 after a stop in order, 1 after a failure, 78 if it cannot start so."""
     set_up_logging("supervisor")
     os.umask(0o077)
+    _allow_many_files()
     try:
         state_dir = make_private(state_directory(configuration, arguments.state_dir))
         lock = StateLock(state_dir)
@@ -69,6 +71,12 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         with suppress(OSError):
             (state_dir / "daemon.json").unlink()
         lock.release()
+
+
+def _allow_many_files() -> None:
+    """Use what the administrator allows: with the usual 1,024, that many connections would leave a spool no descriptor."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _run(configuration: Configuration, supervisor: Supervisor) -> int:
@@ -113,6 +121,8 @@ def _listening(configuration: Configuration) -> list[str]:
     lines = []
     if receivers.syslog.enabled:
         lines.append(f"syslog on {receivers.syslog.udp} (UDP) and {receivers.syslog.tcp} (TCP)")
+        if receivers.syslog.tls:
+            lines.append(f"syslog on {receivers.syslog.tls} (TLS)")
     if receivers.otlp_grpc.enabled:
         lines.append(f"OTLP on {receivers.otlp_grpc.listen} (gRPC)")
     if receivers.otlp_http.enabled:

@@ -54,6 +54,7 @@ def test_nothing_at_all_is_a_good_configuration(tmp_path: Path) -> None:
         ("[daemon]\nqueue_max = true", "tocsin.toml:2: daemon.queue_max: Expected int, got bool"),
         ("[daemon]\ndrain_s = nan", "tocsin.toml:2: daemon.drain_s"),
         ("[daemon]\nspool_max_bytes = '4KiB'", "tocsin.toml:2: daemon.spool_max_bytes: is less than 1MiB"),
+        ("[daemon]\nfsync = 'never'", "tocsin.toml:2: daemon.fsync: Invalid enum value 'never'"),
         ("[detectors.smoke]", "tocsin.toml:1: detectors.smoke: is not a detector"),
         ("[detectors.hst]\nenabled = 'yes'", "tocsin.toml:2: detectors.hst.enabled"),
         ("[detectors]\nhst = 1", "tocsin.toml:2: detectors.hst: is not a table"),
@@ -69,6 +70,17 @@ def test_nothing_at_all_is_a_good_configuration(tmp_path: Path) -> None:
 def test_every_fault_says_where_and_what(tmp_path: Path, text: str, fault: str) -> None:
     found = faults(tmp_path, text)
     assert len(found) == 1 and found[0].startswith(fault), found
+
+
+def test_tls_needs_its_files_but_only_where_somebody_looks(tmp_path: Path) -> None:
+    text = "[receivers.syslog]\ntls = ':6514'"
+    assert [fault.split(": ")[1] for fault in faults(tmp_path, text)] == [
+        "receivers.syslog.tls", "receivers.syslog.tls_certificate", "receivers.syslog.tls_key"
+    ]  # fmt: skip
+    path = tmp_path / "tocsin.toml"
+    path.write_text("[receivers.syslog]\ntls = '127.0.0.1:6514'")
+    assert read_configuration(path, {}, look_at_files=False).receivers.syslog.tls == "127.0.0.1:6514"
+    assert faults(tmp_path, "[receivers.syslog]\nenabled = false\ntls = ':'")[0].startswith("tocsin.toml:3: receivers")
 
 
 def test_all_faults_at_once(tmp_path: Path) -> None:

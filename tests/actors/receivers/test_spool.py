@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from actors.receivers.spool import Spool, SpoolFull
+from actors.syncing import Fsync, sync_all
 
 MAX_BYTES = 1_500
 Entry = tuple[int, int, bytes, dict[str, Any] | None]
@@ -18,6 +21,8 @@ Entry = tuple[int, int, bytes, dict[str, Any] | None]
 
 class SpoolAgainstModel(RuleBasedStateMachine):
     """The model: a list of entries, what of it is acknowledged, and the newest cursor of each key."""
+
+    fsync: Fsync = "interval"
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +40,7 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def open(self) -> Spool:
-        return Spool(self.folder, max_bytes=MAX_BYTES, segment_bytes=200)
+        return Spool(self.folder, max_bytes=MAX_BYTES, segment_bytes=200, fsync=self.fsync)
 
     def crash(self) -> None:
         """End without a word: nothing is written any more."""
@@ -108,6 +113,16 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         self.spool.acknowledge(acknowledged)
         self.cursors, self.entries = cursors, entries
 
+    @rule()
+    def disk_refuses_to_force(self) -> None:
+        """With `always` nothing was accepted, and the sequences are not given again: the entry may be there all the same."""
+        if self.fsync == "interval":
+            return
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(os, "fdatasync", refuse)
+            with pytest.raises((OSError, SpoolFull)):
+                self.spool.append(b"refused", 3, {"a": -1})
+
     @precondition(lambda self: self.entries)
     @rule(data=st.data())
     def damage(self, data: st.DataObject) -> None:
@@ -161,6 +176,16 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         assert spool.acknowledged == first - 1, "the recorder takes no batch that begins behind a gap"
 
 
+class ForcedSpoolAgainstModel(SpoolAgainstModel):
+    fsync = "always"
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+ForcedSpoolAgainstModel.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestForcedSpoolAgainstModel = ForcedSpoolAgainstModel.TestCase
 SpoolAgainstModel.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestSpoolAgainstModel = SpoolAgainstModel.TestCase
 
@@ -243,4 +268,41 @@ def test_a_segment_that_cannot_be_made_leaves_the_spool_as_it_was(tmp_path: Path
     (tmp_path / "away").rename(tmp_path / "spool")
     spool.append(b"second", 1)
     assert [spool.read(slot) for slot in spool.slots] == [b"first", b"second"]
+    spool.close()
+
+
+def forced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows by the name of every file that is forced to disk."""
+    names: list[str] = []
+
+    def note(descriptor: int) -> None:
+        names.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    monkeypatch.setattr(os, "fsync", note)
+    return names
+
+
+def test_always_forces_each_append_and_a_new_segment_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path / "spool", max_bytes=1 << 20, segment_bytes=100, fsync="always")
+    names = forced(monkeypatch)
+    spool.append(b"x" * 90, 1)
+    spool.append(b"x" * 90, 1)
+    assert names == ["spool", f"{1:016d}.segment", "spool", f"{2:016d}.segment"]
+    names.clear()
+    spool.acknowledge(2)
+    assert names == ["position.new", "spool"], "it is on disk before the segments go"
+    assert spool.unsynced.take() == []
+    spool.close()
+
+
+def test_interval_knows_what_is_not_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path / "spool", max_bytes=1 << 20, segment_bytes=100)
+    names = forced(monkeypatch)
+    for _ in range(3):
+        spool.append(b"x" * 90, 1)
+    assert names == []
+    assert sync_all(spool.unsynced.take()) is None
+    assert {"spool", "position", *(f"{number:016d}.segment" for number in (1, 2, 3))} == set(names)
+    assert spool.unsynced.take() == []
     spool.close()

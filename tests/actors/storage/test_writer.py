@@ -286,3 +286,13 @@ def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(schema.StoreError, match="has layout 99"):
         StoreWriter(tmp_path)
+
+
+@pytest.mark.parametrize(("full", "wanted"), [(False, 1), (True, 2)])
+def test_what_power_loss_may_take_is_as_asked(tmp_path: Path, full: bool, wanted: int) -> None:
+    writer = StoreWriter(tmp_path, full=full)
+    writer._open_day("2026-06-01")
+    assert writer._day is not None
+    assert writer._main.pragma("synchronous") == writer._day.pragma("synchronous") == wanted
+    assert writer.force() is None
+    writer.close()
