@@ -51,7 +51,7 @@ class SyslogReceiver:
         try:
             for _ in range(DATAGRAMS_AT_ONCE):
                 body, peer = udp.recvfrom(MAX_MESSAGE_BYTES)
-                records.append(Record(now_ns, source, "syslog", peer[0], body))
+                records.append(Record(now_ns, source, "syslog", _peer(peer), body))
         except BlockingIOError:
             pass
         return records
@@ -60,7 +60,7 @@ class SyslogReceiver:
 
     async def _serve_tcp(self, stream: trio.SocketStream) -> None:
         try:
-            peer = stream.socket.getpeername()[0]
+            peer = _peer(stream.socket.getpeername())
             async with self._slots, stream:
                 self._report.gauges["connections"] = self._slots.borrowed_tokens
                 await self._read_connection(stream, peer)
@@ -122,6 +122,11 @@ class SyslogReceiver:
 
     async def _listen(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
         await trio.serve_listeners(self._serve_tcp, [listener], handler_nursery=connections)
+
+
+def _peer(address: tuple[str, int]) -> str:
+    """Return the address of a sender; one of IPv4 that came to a socket of IPv6 as what it is."""
+    return address[0].removeprefix("::ffff:")
 
 
 async def run(context: Context) -> None:
