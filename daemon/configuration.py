@@ -119,11 +119,24 @@ class File(Section, frozen=True, forbid_unknown_fields=True):
         yield from _zone_faults(self.zone)
 
 
+class Journald(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = False
+    directory: str = ""  # "": the journal of this machine
+    units: list[str] = []  # none: all
+    from_start: bool = False
+    source: str = "journald"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if self.directory and not self.directory.startswith("/"):
+            yield "directory", f"{self.directory!r} is not an absolute path"
+
+
 class Receivers(Section, frozen=True, forbid_unknown_fields=True):
     syslog: Syslog = Syslog()
     otlp_grpc: OtlpGrpc = OtlpGrpc()
     otlp_http: OtlpHttp = OtlpHttp()
     file: File = File()
+    journald: Journald = Journald()
 
     def enabled(self) -> list[str]:
         return [name for name in self.__struct_fields__ if getattr(self, name).enabled]

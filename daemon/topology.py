@@ -91,8 +91,9 @@ def _receivers(configuration: Configuration) -> list[ChildSpec]:
         "otlp_grpc": {"otlp": "otlp_grpc"},
         "otlp_http": {"otlp": "otlp_http"},
         "file": {},
+        "journald": {},
     }
-    targets = {"syslog": "syslog", "otlp_grpc": "otlp", "otlp_http": "otlp", "file": "file"}
+    targets = {"syslog": "syslog", "otlp_grpc": "otlp", "otlp_http": "otlp", "file": "file", "journald": "journald"}
     return [
         ChildSpec(
             name,

@@ -132,6 +132,8 @@ def _listening(configuration: Configuration, addresses: Mapping[str, str]) -> li
         lines.append(f"OTLP on {addresses['otlp_http']} (HTTP)")
     if files.enabled and files.paths:
         lines.append(f"files {', '.join(files.paths)}")
+    if configuration.receivers.journald.enabled:
+        lines.append(f"the journal{' in ' + journal if (journal := configuration.receivers.journald.directory) else ''}")
     return lines
 
 
