@@ -122,7 +122,6 @@ class File(Section, frozen=True, forbid_unknown_fields=True):
 class Journald(Section, frozen=True, forbid_unknown_fields=True):
     enabled: bool = False
     directory: str = ""  # "": the journal of this machine
-    units: list[str] = []  # none: all
     from_start: bool = False
     source: str = "journald"
 

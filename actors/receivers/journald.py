@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -32,13 +33,13 @@ RETRY_S = 1.0  # after journalctl has ended; doubled as long as nothing comes of
 MAX_RETRY_S = 60.0
 SETTLED_S = 2.0  # a journalctl that has run for so long is taken for one that works
 SPOOL_RETRY_S = 0.5
+_BOOT = re.compile(r"(?:^|;)b=([0-9a-f]{32})(?:;|$)")  # in a cursor
 FAULT = "journalctl"  # how the notes begin that a journalctl which works takes back
 
 
 class Settings(IntakeSettings, frozen=True):
     source: str = "journald"
     directory: str = ""  # of journal files; "": this machine's
-    units: list[str] = []  # none: all
     from_start: bool = False
 
 
@@ -54,8 +55,7 @@ class JournaldReceiver:
         self._own = OwnLines(own_services(Path("/proc/self/cgroup").read_text()), os.getppid())
 
     def _arguments(self) -> list[str]:
-        chosen = [f"--unit={unit}" for unit in self._settings.units]
-        return [f"--directory={self._settings.directory}", *chosen] if self._settings.directory else chosen
+        return [f"--directory={self._settings.directory}"] if self._settings.directory else []
 
     # -- following
 
@@ -99,12 +99,18 @@ class JournaldReceiver:
     async def _read_one(self) -> str:
         """Read what there is and then what comes; return why that ended. Raises OSError if journalctl cannot be started.
 
-        In two runs, because `--follow` shows the present boot only (systemd 250 to 253 even if told otherwise): without
-        the first, what was said between our last record and a reboot would be missing.
+        In two runs, because `--follow` shows one boot only (systemd 250 to 253, whatever they are told): without the first,
+        what was said between our last record and a reboot would be missing. The boot is named, as that of the last entry:
+        what journalctl takes for the present one is wrong in a container under ProtectProc=, whose own boot id is hidden.
         """
         status, said = await self._run_journalctl(self._after_cursor(), self._read)
-        if status == 0:
-            _, said = await self._run_journalctl(["--follow", "--no-tail", "--boot=all", *self._after_cursor()], self._read)
+        if status:
+            return said
+        boot = _BOOT.search(self._cursor)
+        if boot is None:
+            return "the journal is empty"
+        follow = ["--follow", "--no-tail", f"--boot={boot[1]}"]
+        _, said = await self._run_journalctl([*follow, *self._after_cursor()], self._read)
         return said
 
     def _after_cursor(self) -> list[str]:

@@ -245,17 +245,6 @@ def test_a_value_that_is_too_long_is_cut_and_counted(tmp_path: Path, journal: Jo
 
 
 @with_journal
-def test_only_the_units_that_are_wanted(tmp_path: Path, journal: Journal) -> None:
-    async def test() -> None:
-        journal.say("old")
-        async with receiving(tmp_path, journal, units=["b.service", "c.service"]) as it:
-            journal.add(*([("MESSAGE", unit), ("_SYSTEMD_UNIT", unit + b".service")] for unit in (b"a", b"b", b"c")))
-            await it.wait_said("b", "c")
-
-    run(test)
-
-
-@with_journal
 def test_own_lines_are_left_out_and_counted_and_only_they(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
