@@ -46,10 +46,11 @@ class Spawner:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root = str(Path(__file__).resolve().parent.parent)
         with theirs:
-            # -P: not out of the directory in which we happen to have been started, where anybody's `daemon` may lie.
+            # -P and -s: no module out of the directory in which we happen to have been started, where anybody's `daemon`
+            # may lie, nor out of the home of the user, which for the service is the directory that actors write to.
             # From the main thread, and not through trio: a child that trio starts is the child of a worker thread.
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220
-                [sys.executable, "-P", "-m", "daemon.forkserver", str(theirs.fileno())],
+                [sys.executable, "-P", "-s", "-m", "daemon.forkserver", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=os.environ | _ENVIRONMENT | {"PYTHONPATH": root},
                 stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -49,7 +50,7 @@ class ExportDecoder:
         self._max_entry_bytes = max_entry_bytes
         self._buffer = bytearray()
         self._entries: list[JournalEntry] = []
-        self._name = b""  # of the binary field that is being read
+        self._name = ""  # of the binary field that is being read
         self._value = bytearray()
         self._left = 0  # bytes of it that are still to come
         self._step: Callable[[int], int] = self._read_line
@@ -76,9 +77,9 @@ class ExportDecoder:
             return newline + 1
         name, equals, value = self._buffer[offset:newline].partition(b"=")
         if equals:
-            self._add(bytes(name), bytes(value), whole=True)
+            self._add(_name_of(bytes(name)), bytes(value), whole=True)
         else:
-            self._name = _checked(bytes(name))
+            self._name = _name_of(bytes(name))
             self._step = self._read_size
         return newline + 1
 
@@ -87,7 +88,7 @@ class ExportDecoder:
         if len(self._buffer) - offset <= MAX_NAME_BYTES + 1 + self._max_field_bytes:
             return _MORE
         name, _, value = self._buffer[offset:].partition(b"=")
-        self._add(bytes(name), bytes(value), whole=False)
+        self._add(_name_of(bytes(name)), bytes(value), whole=False)
         self._step = self._skip_line
         return len(self._buffer)
 
@@ -103,7 +104,7 @@ class ExportDecoder:
             return _MORE
         self._left = int.from_bytes(self._buffer[offset : offset + _SIZE_BYTES], "little")
         if self._left > MAX_SIZE_BYTES:
-            raise ExportError(f"the field {self._name.decode()} says that it has {self._left} bytes")
+            raise ExportError(f"the field {self._name} says that it has {self._left} bytes")
         self._value.clear()
         self._step = self._read_value
         return offset + _SIZE_BYTES
@@ -123,7 +124,7 @@ class ExportDecoder:
         if offset == len(self._buffer):
             return _MORE
         if self._buffer[offset] != ord("\n"):
-            raise ExportError(f"the field {self._name.decode()} does not end with a newline")
+            raise ExportError(f"the field {self._name} does not end with a newline")
         self._add(self._name, bytes(self._value), whole=True)
         self._step = self._read_line
         return offset + 1
@@ -136,8 +137,7 @@ class ExportDecoder:
         self._room_bytes = self._max_entry_bytes
         self._has_message = False
 
-    def _add(self, raw_name: bytes, value: bytes, *, whole: bool) -> None:
-        name = _checked(raw_name).decode()
+    def _add(self, name: str, value: bytes, *, whole: bool) -> None:
         if len(self._fields) >= MAX_FIELDS:
             if len(self._cut) < 2 * MAX_FIELDS:
                 self._cut[name] = None
@@ -158,7 +158,9 @@ class ExportDecoder:
         self._begin_entry()
 
 
-def _checked(name: bytes) -> bytes:
-    if not _NAME.fullmatch(name):
-        raise ExportError(f"{name[:MAX_NAME_BYTES]!r} is not the name of a field")
-    return name
+@lru_cache(maxsize=4096)
+def _name_of(raw: bytes) -> str:
+    """Return the name of a field as text. Raises ExportError if it is none."""
+    if not _NAME.fullmatch(raw):
+        raise ExportError(f"{raw[:MAX_NAME_BYTES]!r} is not the name of a field")
+    return raw.decode()
