@@ -51,6 +51,7 @@ PRELOAD = (
     "actors.receivers.syslog",
     "actors.receivers.file",
     "actors.receivers.internal",
+    "actors.receivers.journald",
     "actors.detectors.actor",
     *(location.partition(":")[0] for location in DETECTORS.values()),
     "actors.scoring.actor",

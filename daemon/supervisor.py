@@ -254,6 +254,7 @@ class Supervisor:
         while True:
             await trio.sleep(HANG_S / 10)
             notify("WATCHDOG=1")
+            self._spawner.reap_orphans({child.pid for child in self.children.values()})
             now_s = trio.current_time()
             for child in self.children.values():
                 if child.pid and now_s - child.last_beat_s > HANG_S:
