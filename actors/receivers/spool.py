@@ -333,8 +333,10 @@ class Spool:
         with suppress(OSError):
             os.ftruncate(self._write_fd, end)
         self.begin_segment()
+        self._pass_over(following, following - self.next)
         self.next = following
         self._close_gap()
+        self._store_position()
 
     # -- reading
 
