@@ -107,8 +107,11 @@ class TcpFeed:
         self._port = port
         self._tcp: socket.socket | None = None
 
+    def make(self, first: int, count: int) -> bytes:
+        return b"".join(b"<38>Nov 23 10:00:00 web app: %s\n" % line("tcp", first + i).encode() for i in range(count))
+
     def __call__(self, first: int, count: int) -> None:
-        chunk = b"".join(b"<38>Nov 23 10:00:00 web app: %s\n" % line("tcp", first + i).encode() for i in range(count))
+        chunk = self.make(first, count)
         try:
             if self._tcp is None:
                 self._tcp = socket.create_connection(("127.0.0.1", self._port), timeout=20)
