@@ -9,6 +9,7 @@ from contextlib import suppress
 import msgspec
 import trio
 
+from actors.signal import Signal
 from daemon.health import ChildHealth
 from daemon.restart import RestartHistory
 from daemon.topology import ChildSpec
@@ -28,16 +29,28 @@ class Child:
         self.started_s = 0.0
         self.last_beat_s = 0.0
         self.died_s = 0.0  # 0: never yet
-        self.ready = trio.Event()
+        self._ready = 0  # the last incarnation that was ready
+        self._got_ready = Signal()
         self.ended = trio.Event()
         self.wanted = trio.Event()  # someone asked for a restart now
         self.hangs = False  # it is being killed because it gave no heartbeat
         self.leaves = False  # the configuration has no place for it any more
 
+    @property
+    def is_ready(self) -> bool:
+        return self._ready == self.incarnation
+
     def note_ready(self, now_s: float) -> None:
         """Note that it is ready, and how long that took since it died."""
+        self._ready = self.incarnation
+        self._got_ready.set()
         if self.died_s:
             self.health.restart_ms = round(1_000 * (now_s - self.died_s))
+
+    async def wait_ready(self, incarnation: int) -> None:
+        """Return when this incarnation, or a later one, is ready."""
+        while self._ready < incarnation:
+            await self._got_ready.wait()
 
     def change(self, spec: ChildSpec) -> None:
         """Take another spec; it counts from the next start on."""

@@ -186,6 +186,11 @@ class Post:
             )
         return outbox
 
+    def forget(self, actor: str, plane: str) -> None:
+        """Close the edge to someone who will not be written to again; what was sent still goes out."""
+        if (outbox := self._outboxes.pop((actor, plane), None)) is not None:
+            outbox.close()
+
     def statistics(self) -> dict[str, EdgeStatistics]:
         """Return what passed over each data edge out of here, by the actor that it leads to."""
         return {actor: box.statistics for (actor, plane), box in self._outboxes.items() if plane == "data"}

@@ -18,13 +18,14 @@ import trio
 
 from daemon.activation import InheritedSocket, show_address, take_sockets
 from daemon.configuration import Configuration, ConfigurationError, Fault, config_path, read_configuration
+from daemon.keeper import Escalation
 from daemon.listeners import bind_all, rebind
 from daemon.logs import set_up_logging
 from daemon.notify import notify
 from daemon.places import PlaceError, StateLock, make_private, remove_leftovers, runtime_directory, state_directory, write_about
 from daemon.runner import leaves
 from daemon.spawner import SpawnError
-from daemon.supervisor import Escalation, Supervisor
+from daemon.supervisor import Supervisor
 from protocol.clock import format_time
 
 EX_FAILED = 1
