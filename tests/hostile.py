@@ -80,7 +80,7 @@ class Hostile:
             self._lengthen_number(out)
         else:
             out[place:place] = self.repeated(self.random.choice((10, 100, 1_000)))
-            if self.random.random() < 0.02:
+            if self.random.random() < 0.05:
                 out[place:place] = self.repeated(60_000)
 
     def repeated(self, size: int) -> bytes:
