@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STATE ?= state
+PREFIX ?= /usr/local
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench chaos fuzz bench-parsing bench-sequence bench-detectors bench-spool lock clean help
+.PHONY: run test check install uninstall deb boot bench chaos fuzz
+.PHONY: bench-parsing bench-sequence bench-detectors bench-spool lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -26,6 +28,15 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 
 run: $(VENV)/.run  ## set up, and run the daemon in the foreground (Ctrl-C ends it)
 	@exec $(BIN)/tocsin run --state-dir $(STATE) $(if $(CONFIG),--config $(CONFIG))
+
+install: $(VENV)/.run  ## lay out command, libraries, units and pages (PREFIX=/usr/local DESTDIR=)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" INTERPRETER="$(INTERPRETER)" sh systemd/install.sh install
+
+uninstall:  ## take away what install laid (never state nor configuration)
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" sh systemd/install.sh uninstall
+
+deb: $(VENV)/.run  ## build a Debian package below build/
+	@sh systemd/deb.sh
 
 test: $(VENV)/.dev  ## set up, and run all tests
 	@$(BIN)/python -m pytest
@@ -54,6 +65,9 @@ chaos: $(VENV)/.dev  ## kill an actor a second under load, and account for every
 
 fuzz: $(VENV)/.dev  ## hostile inputs for every receiver and the parser (ARGS="--inputs 1000000 --seed 1")
 	@$(BIN)/python -m tests.system.fuzz $(ARGS)
+
+boot: $(VENV)/.dev deb  ## boot a real systemd with Tocsin in it, and put the units to the test (root only; ARGS="--keep")
+	@$(BIN)/python -m tests.system.boot $(ARGS)
 
 lock: $(VENV)/.dev  ## resolve the dependencies anew
 	@$(PIP) install uv

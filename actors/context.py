@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from protocol.messages import Frame, Header
+from protocol.messages import BatchKey, Frame, Header, Isolate, Quarantine
 
 
 class Report:
@@ -23,6 +23,7 @@ class Report:
         self.note = ""  # why, for people
         self.counters: Counter[str] = Counter()  # only ever grow
         self.gauges: dict[str, int] = {}
+        self.ledger: dict[str, int] = {}  # of receivers and the recorder: what `daemon/ledger.py` reads
 
     def ok(self) -> None:
         self.state, self.note = "ok", ""
@@ -48,6 +49,25 @@ class Context(Protocol):
 
     def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
         """Hand a message to an actor if the edge has room; else count the drop and return False."""
+        ...
+
+    def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
+        """Put what the daemon itself has seen into the stream, as an event of the internal receiver."""
+        ...
+
+    def begin(self, key: BatchKey | None) -> None:
+        """Say which batch is being handled from here on (None: none), should this actor die of it.
+
+        `messages` says it for every message that names a batch; an actor that turns to another one says it itself.
+        """
+        ...
+
+    def is_poison(self, key: BatchKey) -> bool:
+        """Tell whether this actor has died of this batch, or a part of it, more than once."""
+        ...
+
+    async def wait_verdict(self) -> Isolate | Quarantine:
+        """Return the next thing that is to be done with a batch of this receiver of which an actor has died."""
         ...
 
     async def wait_drain(self) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "show how a running daemon is",
     "tail": "show events and alerts live",
     "restart": "restart one actor of a running daemon",
+    "quarantine": "list records that an actor died of; look at one, send it again or throw it away",
     "demo": "send realistic traffic to a running daemon",
 }
 

@@ -138,11 +138,29 @@ class File(Section, frozen=True, forbid_unknown_fields=True):
         yield from _zone_faults(self.zone)
 
 
+class Internal(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    source: str = "tocsin"
+
+
+class Journald(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = False
+    directory: str = ""  # "": the journal of this machine
+    from_start: bool = False
+    source: str = "journald"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if self.directory and not self.directory.startswith("/"):
+            yield "directory", f"{self.directory!r} is not an absolute path"
+
+
 class Receivers(Section, frozen=True, forbid_unknown_fields=True):
     syslog: Syslog = Syslog()
     otlp_grpc: OtlpGrpc = OtlpGrpc()
     otlp_http: OtlpHttp = OtlpHttp()
     file: File = File()
+    journald: Journald = Journald()
+    internal: Internal = Internal()
 
     def enabled(self) -> list[str]:
         return [name for name in self.__struct_fields__ if getattr(self, name).enabled]

@@ -50,6 +50,8 @@ PRELOAD = (
     "actors.receivers.otlp",
     "actors.receivers.syslog",
     "actors.receivers.file",
+    "actors.receivers.internal",
+    "actors.receivers.journald",
     "actors.detectors.actor",
     *(location.partition(":")[0] for location in DETECTORS.values()),
     "actors.scoring.actor",

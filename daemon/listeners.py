@@ -1,17 +1,27 @@
 """The listening sockets: bound once by the supervisor, handed to receivers at every start.
 
 A receiver that is restarted finds its sockets as it left them: connections wait in the backlog, datagrams in the buffer.
+A socket that systemd holds for us (`daemon/activation.py`) stands in for the one that we would bind: it matches by its
+name, which is that of the socket (`syslog.udp`, `http`) or of the receiver, and by its kind. Then the address in the
+configuration is not bound.
 """
 
 from __future__ import annotations
 
+import logging
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
-from daemon.configuration import Configuration, ConfigurationError, Fault, parse_address
+from daemon.activation import InheritedSocket, show_address
+from daemon.configuration import Configuration, ConfigurationError, Fault, is_loopback, parse_address
 
 BACKLOG = 512
 UDP_BUFFER_BYTES = 8 << 20  # asked for; the kernel may give less (net.core.rmem_max)
+_RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
+
+log = logging.getLogger(__name__)
 
 
 def _bind(address: str, kind: socket.SocketKind) -> socket.socket:
@@ -35,8 +45,50 @@ def _bind(address: str, kind: socket.SocketKind) -> socket.socket:
     return bound
 
 
-def bind_all(configuration: Configuration) -> dict[str, socket.socket]:
-    """Return every socket of the enabled receivers and the front end. Raises ConfigurationError with all faults."""
+def _matches(given: InheritedSocket, name: str, kind: socket.SocketKind) -> bool:
+    """Tell whether a socket that was passed to us is the one of this name and kind."""
+    if given.name not in (name, name.partition(".")[0]) or given.socket.type is not kind:
+        return False
+    listens = given.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return kind is socket.SOCK_DGRAM or bool(listens)
+
+
+def _raise_buffer(udp: socket.socket) -> None:
+    """Give a socket that we did not make the buffer that we would ask for, if that is more than it has.
+
+    systemd may have given it more than net.core.rmem_max (`ReceiveBuffer=`); asking again would take that away.
+    """
+    try:
+        most = int(_RMEM_MAX.read_text())
+    except (OSError, ValueError):
+        return
+    if udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < 2 * min(most, UDP_BUFFER_BYTES):  # socket(7): doubled
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
+
+
+def _adopt(given: list[InheritedSocket], name: str, kind: socket.SocketKind) -> socket.socket | None:
+    """Take the first socket that matches out of those that were passed to us."""
+    found = next((each for each in given if _matches(each, name, kind)), None)
+    if found is None:
+        return None
+    given.remove(found)
+    log.info("%s is %s, passed by systemd", name, found)
+    if kind is socket.SOCK_DGRAM:
+        _raise_buffer(found.socket)
+    return found.socket
+
+
+def _close_others(given: Sequence[InheritedSocket]) -> None:
+    for each in given:
+        log.warning("socket %s was passed by systemd and is closed: nothing that is enabled wants it", each)
+        each.socket.close()
+
+
+def bind_all(configuration: Configuration, inherited: Sequence[InheritedSocket] = ()) -> dict[str, socket.socket]:
+    """Return every socket of the enabled receivers and the front end, those in `inherited` first.
+
+    Raises ConfigurationError with all faults.
+    """
     receivers = configuration.receivers
     wanted = [("http", "http.listen", configuration.http.listen, socket.SOCK_STREAM)]
     if receivers.syslog.enabled:
@@ -50,14 +102,27 @@ def bind_all(configuration: Configuration) -> dict[str, socket.socket]:
         wanted.append(("otlp_http", "receivers.otlp_http.listen", receivers.otlp_http.listen, socket.SOCK_STREAM))
     bound: dict[str, socket.socket] = {}
     faults = []
+    given = list(inherited)
     for name, key, address, kind in wanted:
         try:
-            bound[name] = _bind(address, kind)
+            bound[name] = _adopt(given, name, kind) or _bind(address, kind)
         except OSError as error:
             faults.append(Fault(key, f"cannot listen on {address}: {error.strerror or error}"))
+    _close_others(given)
+    faults += _open_doors(configuration, bound)
     if faults:
         for each in bound.values():
             with suppress(OSError):
                 each.close()
         raise ConfigurationError(faults)
     return bound
+
+
+def _open_doors(configuration: Configuration, bound: dict[str, socket.socket]) -> list[Fault]:
+    """Return the fault of a front end that others can reach without a token, on a socket that was passed to us too."""
+    if "http" not in bound or configuration.http.token:
+        return []
+    address = show_address(bound["http"])
+    if is_loopback(address):
+        return []
+    return [Fault("http.token", f"{address} is reachable from other machines: set a token of at least 16 characters")]

@@ -14,6 +14,7 @@ from typing import Any
 from daemon.configuration import Configuration
 
 ABOUT = "daemon.json"
+ALIVE = "alive"
 MADE_HERE = "tocsin-"
 MAX_RUNTIME_DIR_BYTES = 80  # a socket's whole path has at most 107, see unix(7)
 
@@ -95,3 +96,17 @@ def read_about(state_dir: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError) as error:
         raise PlaceError(f"no tocsin runs on {state_dir}; start one, or name its --state-dir") from error
     return about
+
+
+def mark_alive(state_dir: Path) -> None:
+    """Leave word that the daemon runs now; a full disk takes that too."""
+    with suppress(OSError):
+        (state_dir / ALIVE).touch()
+
+
+def last_alive_ns(state_dir: Path) -> int | None:
+    """Return when a daemon last ran here, in nanoseconds since the epoch; None if none ever did."""
+    try:
+        return (state_dir / ALIVE).stat().st_mtime_ns
+    except OSError:
+        return None

@@ -21,6 +21,11 @@ class RestartPolicy(msgspec.Struct, frozen=True):
     slow_delay_s: float = 30.0  # beyond the budget, for a child that the daemon can live without
     escalates: bool = True  # beyond the budget: give up the whole daemon
 
+    @property
+    def steady_s(self) -> float:
+        """A life this long is no part of a crash loop: at this pace the budget would never be spent."""
+        return self.period_s / self.intensity
+
 
 class Decision(msgspec.Struct, frozen=True):
     """What to do with a child that died."""
@@ -38,9 +43,15 @@ class RestartHistory:
         self._deaths: deque[float] = deque(maxlen=policy.intensity + 1)
         self._random = random.Random(seed)
 
-    def decide(self, now_s: float) -> Decision:
-        """Note a death at `now_s` (any monotonic clock) and return what to do."""
+    def decide(self, now_s: float, lived_s: float = 0.0) -> Decision:
+        """Note a death at `now_s` (any monotonic clock) after a life of `lived_s`; return what to do.
+
+        A death after a steady life is answered at once and costs nothing of the budget: OTP counts every death, and
+        then unrelated ones that happen to fall together (someone kills at random) look like a loop.
+        """
         policy = self._policy
+        if lived_s >= policy.steady_s:
+            return Decision(0.0, False, False)
         self._deaths.append(now_s)
         while self._deaths[0] <= now_s - policy.period_s:
             self._deaths.popleft()

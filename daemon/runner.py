@@ -10,8 +10,10 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ import trio
 from actors.context import Report
 from actors.signal import Signal
 from daemon.logs import set_up_logging
+from daemon.trace import Trace, write_failure
 from daemon.transport import Post
-from protocol.messages import Beat, Command, Frame, Header
+from protocol.messages import BatchKey, Beat, Command, Frame, Header, Isolate, Notice, Quarantine
 
 BEAT_S = 0.25
+MAX_VERDICTS = 64
 DRAINED_IDLE_S = 0.05  # an inbox that stays empty so long after the drain began is drained
 
 _PR_SET_PDEATHSIG = 1
@@ -45,6 +49,8 @@ class Assignment(msgspec.Struct, frozen=True):
     supervisor_pid: int
     socket_names: tuple[str, ...] = ()
     edge_bound: int = 64
+    tells: str = ""  # the actor that takes notices; "": nobody does
+    poison: tuple[tuple[int, int, int], ...] = ()  # spool tag, first and last sequence of what it died of more than once
 
 
 class ActorContext:
@@ -57,7 +63,13 @@ class ActorContext:
         self.state_dir = Path(assignment.state_dir)
         self.report = Report()
         self._incarnation = assignment.incarnation
-        self._post = Post(Path(assignment.runtime_dir), assignment.actor, bound=assignment.edge_bound)
+        self._tells = assignment.tells
+        self._post = Post(
+            Path(assignment.runtime_dir),
+            assignment.actor,
+            bound=assignment.edge_bound,
+            incarnation=assignment.incarnation,
+        )
         self._data = self._post.inbox("data")
         self._commands = self._post.inbox("control")
         self._supervisor = self._post.outbox("supervisor", "control")
@@ -65,15 +77,20 @@ class ActorContext:
         self._receiving = trio.CancelScope()
         self._resend = Signal()
         self._resends = self._resends_seen = 0
+        self._say_verdict, self._verdicts = trio.open_memory_channel[Isolate | Quarantine](MAX_VERDICTS)
+        self._trace = Trace(Path(assignment.runtime_dir), assignment.actor)
+        self._poison = assignment.poison
 
     async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Frame]]]:
         while True:
+            self.begin(None)
             with trio.CancelScope() as self._receiving:
                 if self._drain.is_set():
                     self._receiving.deadline = trio.current_time() + DRAINED_IDLE_S
                 message = await self._data.receive()
             if self._receiving.cancelled_caught:
                 return
+            self.begin(getattr(message[0], "key", None))
             yield message
 
     async def send(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> None:
@@ -82,6 +99,10 @@ class ActorContext:
     def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
         return self._post.outbox(to).send_nowait(header, frames)
 
+    def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
+        if self._tells:
+            self.send_nowait(self._tells, Notice(kind, text, time.time_ns(), severity, {"actor": self.name} | fields))
+
     async def wait_drain(self) -> None:
         await self._drain.wait()
 
@@ -89,6 +110,15 @@ class ActorContext:
         while self._resends == self._resends_seen:
             await self._resend.wait()
         self._resends_seen = self._resends
+
+    def begin(self, key: BatchKey | None) -> None:
+        self._trace.write(key)
+
+    def is_poison(self, key: BatchKey) -> bool:
+        return any(key.tag == tag and key.first <= last and key.last >= first for tag, first, last in self._poison)
+
+    async def wait_verdict(self) -> Isolate | Quarantine:
+        return await self._verdicts.receive()
 
     # -- to and from the supervisor
 
@@ -101,6 +131,9 @@ class ActorContext:
             elif isinstance(message, Command) and message.verb == "resend":
                 self._resends += 1
                 self._resend.set()
+            elif isinstance(message, Isolate | Quarantine):
+                with suppress(trio.WouldBlock):  # it will be said again if the actor dies of it again
+                    self._say_verdict.send_nowait(message)
 
     def _beat(self) -> Beat:
         counters = dict(self.report.counters)
@@ -109,7 +142,15 @@ class ActorContext:
             counters[f"edge_{actor}_waits"] = edge.waits
             counters[f"edge_{actor}_dropped"] = edge.dropped
         return Beat(
-            self.name, self._incarnation, self.report.state, self.report.note, counters, dict(self.report.gauges)
+            self.name,
+            self._incarnation,
+            self.report.state,
+            self.report.note,
+            counters,
+            dict(self.report.gauges),
+            dict(self.report.ledger),
+            {actor: edge.messages for actor, edge in self._post.statistics().items()},
+            dict(self._data.passed),
         )
 
     async def beat(self) -> None:
@@ -135,6 +176,15 @@ async def _run_actor(assignment: Assignment, sockets: Mapping[str, socket.socket
     context.close()
 
 
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield what went wrong, out of the groups that nurseries put around it."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
 def _die_with(supervisor_pid: int) -> None:
     """Ask the kernel to kill this process when its parent, the supervisor, is gone."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -158,8 +208,10 @@ def run_in_fork(raw: bytes, sockets: Sequence[socket.socket]) -> int:
     set_up_logging(assignment.actor)
     try:
         trio.run(_run_actor, assignment, dict(zip(assignment.socket_names, sockets, strict=True)))
-    except BaseException:
-        log.error("the actor failed:\n%s", traceback.format_exc())
+    except BaseException as error:
+        failure = "".join(line for leaf in leaves(error) for line in traceback.format_exception(leaf))
+        log.error("the actor failed:\n%s", failure)
+        write_failure(Path(assignment.runtime_dir), assignment.actor, failure)
         return 1
     finally:
         sys.stderr.flush()

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -44,12 +45,15 @@ class Spawner:
         """Start the fork server and wait until it has imported everything. Raises SpawnError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root = str(Path(__file__).resolve().parent.parent)
+        python_path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         with theirs:
+            # -P and -s: no module out of the directory in which we happen to have been started, where anybody's `daemon`
+            # may lie, nor out of the home of the user, which for the service is the directory that actors write to.
             # From the main thread, and not through trio: a child that trio starts is the child of a worker thread.
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220
-                [sys.executable, "-m", "daemon.forkserver", str(theirs.fileno())],
+                [sys.executable, "-P", "-s", "-m", "daemon.forkserver", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": root},
+                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": python_path},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
@@ -82,6 +86,20 @@ class Spawner:
                 self.close()
                 raise SpawnError(f"the fork server could not fork {assignment.actor}")
             return pid
+
+    def reap_orphans(self, actors: Container[int]) -> None:
+        """Take leave of dead processes that nobody waits for: what an actor had started falls to us when that dies.
+
+        `actors` are the process ids that someone waits for. While an actor is being forked nothing is done: it might be
+        dead already, and not be among them yet.
+        """
+        if self._lock.locked():
+            return
+        with suppress(ChildProcessError):
+            while dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if dead.si_pid in actors or (self._process is not None and dead.si_pid == self._process.pid):
+                    return  # whoever waits for it does so now; the others have time
+                os.waitpid(dead.si_pid, 0)
 
     def close(self) -> None:
         """End the fork server; the actors that it forked live on."""

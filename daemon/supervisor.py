@@ -18,24 +18,32 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 
 from daemon.configuration import Configuration
 from daemon.health import ChildHealth, make_status
+from daemon.ledger import Ledger
 from daemon.notify import notify
+from daemon.places import last_alive_ns, mark_alive
 from daemon.restart import Decision, RestartHistory
 from daemon.runner import Assignment
 from daemon.spawner import Spawner, SpawnError, become_subreaper
-from daemon.topology import ChildSpec, child_specs
+from daemon.suspects import Suspects, Verdict
+from daemon.topology import INTERNAL, ChildSpec, child_specs
+from daemon.trace import read_trace, take_failure
 from daemon.transport import Post
 from protocol.clock import format_time
-from protocol.messages import Beat, Command, Reply, Request
+from protocol.messages import Beat, Command, Isolate, Notice, Quarantine, Reply, Request
 
 HANG_S = 2.5
 READY_S = 15.0
 STOP_S = 3.0  # for one actor to end once nobody sends to it
 EDGE_BOUND = 64  # messages
 CONTROL_BOUND = 4096
+ABSENCE_S = 5.0  # a daemon that was away for longer has missed something
+ERROR, WARN = 17, 13  # SeverityNumber
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 AT_ONCE = Decision(0.0, down=False, escalate=False)  # what someone asked for is no fault of the actor
 
 log = logging.getLogger(__name__)
@@ -50,15 +58,39 @@ class Child:
         self.history = RestartHistory(spec.policy)
         self.incarnation = 0
         self.pid = 0
+        self.started_s = 0.0
         self.last_beat_s = 0.0
         self.ready = trio.Event()
         self.ended = trio.Event()
         self.wanted = trio.Event()  # someone asked for a restart now
+        self.hangs = False  # it is being killed because it gave no heartbeat
 
     def kill(self) -> None:
         if self.pid:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+
+
+class End(msgspec.Struct, frozen=True):
+    """How a child ended."""
+
+    status: int = 0  # as wait(2) has it
+    hung: bool = False
+    note: str = ""
+
+    @property
+    def of_itself(self) -> bool:
+        """Tell whether it was its own doing: SIGKILL from outside says nothing of what it was handling."""
+        return self.hung or (self.status != 0 and not (os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) in FROM_OUTSIDE))
+
+    def describe(self) -> str:
+        if self.note:
+            return self.note
+        if self.hung:
+            return "hung and was killed"
+        if os.WIFSIGNALED(self.status):
+            return f"was ended by {signal.Signals(os.WTERMSIG(self.status)).name}"
+        return f"exited with status {os.WEXITSTATUS(self.status)}"
 
 
 class Escalation(Exception):
@@ -84,6 +116,9 @@ class Supervisor:
         self._post = Post(runtime_dir, "supervisor", bound=CONTROL_BOUND)
         self._inbox = self._post.inbox("control")
         self.children = {spec.name: Child(spec) for spec in child_specs(configuration)}
+        self._ledger = Ledger()
+        self._suspects = Suspects()
+        self._last_alive_ns = last_alive_ns(state_dir)
         self._stopping = False
 
     # -- life
@@ -98,6 +133,7 @@ class Supervisor:
                 nursery.start_soon(self._watch_beats)
                 nursery.start_soon(self._publish_status)
                 await self._start_all(nursery)
+                self._tell_of_absence()
                 started.set()
                 notify("READY=1")
                 await stop.wait()
@@ -139,23 +175,53 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> None:
         while True:
-            note = await self._run_once(child)
+            end = await self._run_once(child)
+            note = end.describe()
             if self._stopping:
                 child.ended.set()
                 return
             asked, child.wanted = child.wanted.is_set(), trio.Event()
-            decision = AT_ONCE if asked else child.history.decide(trio.current_time())
+            verdict = self._find_culprit(child, end)
+            now_s = trio.current_time()
+            forgiven = asked or verdict in ("quarantine", "pass over")
+            decision = AT_ONCE if forgiven else child.history.decide(now_s, now_s - child.started_s)
             child.health.take_death(down=decision.down, note=note)
             log.warning("%s %s; %s", child.spec.name, note, _what_next(decision))
+            if not asked:
+                text = f"tocsin: actor {child.spec.name} {note}; {_what_next(decision)}"
+                self._tell("actor_died", text, severity=ERROR, actor=child.spec.name)
             if decision.escalate:
                 raise Escalation(f"{child.spec.name} died too often: {note}")
             with trio.move_on_after(decision.delay_s):
                 await child.wanted.wait()
 
-    async def _run_once(self, child: Child) -> str:
+    def _find_culprit(self, child: Child, end: End) -> Verdict | None:
+        """Tell the receiver what to do with the batch that a child died of; return what that is."""
+        key = read_trace(self._runtime_dir, child.spec.name)
+        failure = take_failure(self._runtime_dir, child.spec.name)
+        if key is None or not end.of_itself:
+            return None
+        name = child.spec.name
+        verdict = self._suspects.judge(name, key, is_detector=child.spec.role == "detector")
+        if verdict == "isolate":
+            self._post.outbox(key.receiver, "control").send_nowait(Isolate(key.tag, key.first, key.last))
+        elif verdict == "quarantine":
+            reason = f"{end.describe()}\n{failure}".strip()
+            self._post.outbox(key.receiver, "control").send_nowait(
+                Quarantine(key.tag, key.first, key.last, name, reason)
+            )
+            text = f"tocsin: {key.count} records of {key.receiver} are put aside: actor {name} died of them twice"
+            log.error("%s; see: tocsin quarantine", text)
+            self._tell("quarantined", text, severity=ERROR, actor=name, receiver=key.receiver)
+        elif verdict == "pass over":
+            log.error("%s died twice of the same %d events and passes over them", name, key.count)
+        return verdict
+
+    async def _run_once(self, child: Child) -> End:
         """Start a child, see it through its life, return how it ended."""
         child.incarnation += 1
-        child.last_beat_s = trio.current_time()
+        child.hangs = False
+        child.started_s = child.last_beat_s = trio.current_time()
         spec = child.spec
         assignment = Assignment(
             spec.name,
@@ -167,12 +233,14 @@ class Supervisor:
             os.getpid(),
             tuple(spec.sockets),
             EDGE_BOUND,
+            INTERNAL if INTERNAL in self.children and spec.name != INTERNAL else "",
+            self._suspects.poison(spec.name),
         )
         try:
             sockets = {name: self._sockets[bound] for name, bound in spec.sockets.items()}
             child.pid = child.health.pid = await self._spawner.spawn(assignment, sockets)
         except SpawnError as error:
-            return f"was not started: {error}"
+            return End(note=f"was not started: {error}")
         pidfd = os.pidfd_open(child.pid)
         try:
             await trio.lowlevel.wait_readable(pidfd)
@@ -180,21 +248,36 @@ class Supervisor:
         finally:
             os.close(pidfd)
         child.pid = 0
-        return _describe_exit(status)
+        return End(status, child.hangs)
 
     async def _watch_beats(self) -> None:
         while True:
             await trio.sleep(HANG_S / 10)
             notify("WATCHDOG=1")
+            self._spawner.reap_orphans({child.pid for child in self.children.values()})
             now_s = trio.current_time()
             for child in self.children.values():
                 if child.pid and now_s - child.last_beat_s > HANG_S:
                     log.warning("%s gave no heartbeat for %.1f s and is killed", child.spec.name, HANG_S)
-                    child.last_beat_s = now_s
+                    child.last_beat_s, child.hangs = now_s, True
                     child.kill()
 
     def _command(self, child: Child, verb: str) -> None:
         self._post.outbox(child.spec.name, "control").send_nowait(Command(verb))
+
+    # -- what the daemon itself has seen
+
+    def _tell(self, kind: str, text: str, *, severity: int = WARN, **fields: Any) -> None:
+        """Put a notice into the stream."""
+        if INTERNAL in self.children:
+            self._post.outbox(INTERNAL).send_nowait(Notice(kind, text, time.time_ns(), severity, fields))
+
+    def _tell_of_absence(self) -> None:
+        since_ns, now_ns = self._last_alive_ns, time.time_ns()
+        if since_ns is not None and now_ns - since_ns > ABSENCE_S * 1e9:
+            since, now = format_time(since_ns), format_time(now_ns)
+            text = f"tocsin did not run from {since} to {now}: what nobody kept for it meanwhile is missing"
+            self._tell("absence", text, since=since, until=now)
 
     # -- what arrives
 
@@ -213,6 +296,7 @@ class Supervisor:
         child.last_beat_s = trio.current_time()
         first = child.health.state in ("starting", "down") and beat.state in ("ok", "degraded")
         child.health.take_beat(beat)
+        self._ledger.take_beat(child.spec.role, beat)
         if first:
             child.ready.set()
             if child.incarnation > 1 and child.spec.loses_batches:
@@ -225,14 +309,26 @@ class Supervisor:
                 self._command(child, "resend")
 
     def _answer(self, request: Request) -> Reply:
-        child = self.children.get(request.actor)
-        if request.verb != "restart":
-            return Reply(False, f"the daemon does not know how to {request.verb}")
+        if request.verb == "restart":
+            return self._restart(request.name)
+        if request.verb == "retry":
+            return self._retry(request)
+        return Reply(False, f"the daemon does not know how to {request.verb}")
+
+    def _restart(self, name: str) -> Reply:
+        child = self.children.get(name)
         if child is None:
-            return Reply(False, f"there is no actor {request.actor!r}; there are {', '.join(self.children)}")
+            return Reply(False, f"there is no actor {name!r}; there are {', '.join(self.children)}")
         child.wanted.set()
         child.kill()
-        return Reply(True, f"{request.actor} is restarting")
+        return Reply(True, f"{name} is restarting")
+
+    def _retry(self, request: Request) -> Reply:
+        if INTERNAL not in self.children:
+            return Reply(False, "receivers.internal is not enabled; it is what sends records again")
+        if not self._post.outbox(INTERNAL).send_nowait(request):
+            return Reply(False, "the internal receiver takes nothing now; try again later")
+        return Reply(True, f"{request.name} is sent again")
 
     # -- status
 
@@ -245,15 +341,24 @@ class Supervisor:
             committed = self._committed()
             eps = round((committed - committed_before) / max(now_s - before_s, 0.5))
             committed_before, before_s = committed, now_s
+            self._check_ledger()
+            mark_alive(self._state_dir)
+            children = [child.health for child in self.children.values()]
+            now_ns = time.time_ns()
             broadcaster.send_nowait(
                 make_status(
-                    (child.health for child in self.children.values()),
-                    ts_ns=time.time_ns(),
+                    children,
+                    ts_ns=now_ns,
                     throughput_eps=max(0, eps),
                     queue_max=self._configuration.daemon.queue_max,
-                    about=self._about | {"ts": format_time(time.time_ns())},
+                    about=self._about | {"ts": format_time(now_ns), "ledger": self._ledger.describe(children)},
                 )
             )
+
+    def _check_ledger(self) -> None:
+        for broken in self._ledger.check():
+            log.error("the ledger is broken: %s", broken)
+            self._tell("ledger_broken", f"tocsin: the ledger is broken: {broken}", severity=ERROR)
 
     def _committed(self) -> int:
         return self.children["recorder"].health.counters.get("committed_events", 0)
@@ -275,9 +380,3 @@ def _what_next(decision: Decision) -> str:
     if decision.escalate:
         return "too often: the daemon gives up"
     return "restart now" if decision.delay_s == 0 else f"restart in {decision.delay_s:.1f} s"
-
-
-def _describe_exit(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return f"was ended by {signal.Signals(os.WTERMSIG(status)).name}"
-    return f"exited with status {os.WEXITSTATUS(status)}"

@@ -18,6 +18,8 @@ Role = Literal["receiver", "parser", "detector", "scorer", "alerts", "recorder",
 
 SPINE = RestartPolicy(intensity=10, period_s=60.0)
 SATELLITE = RestartPolicy(escalates=False)
+INTERNAL = "internal"  # the receiver that makes events of notices
+INTERNAL_WINDOW = 100  # records; it has little to say, and takes nothing of what the others share
 
 
 class ChildSpec(msgspec.Struct, frozen=True):
@@ -86,24 +88,24 @@ def _detector(name: str) -> ChildSpec:
 def _receivers(configuration: Configuration) -> list[ChildSpec]:
     receivers = configuration.receivers
     enabled = receivers.enabled()
+    sharing = [name for name in enabled if name != INTERNAL]
     daemon = configuration.daemon
-    window = max(1, daemon.queue_max // max(1, len(enabled)))
-    flow = {"window": window, "spool_bytes": daemon.spool_bytes(), "fsync": daemon.fsync}
+    window = max(1, daemon.queue_max // max(1, len(sharing)))
+    flow = {"spool_bytes": daemon.spool_bytes(), "fsync": daemon.fsync}
     tls = {"tls": "syslog.tls"} if receivers.syslog.tls else {}
     sockets = {
         "syslog": {"udp": "syslog.udp", "tcp": "syslog.tcp"} | tls,
         "otlp_grpc": {"otlp": "otlp_grpc"},
         "otlp_http": {"otlp": "otlp_http"},
-        "file": {},
     }
-    targets = {"syslog": "syslog", "otlp_grpc": "otlp", "otlp_http": "otlp", "file": "file"}
+    targets = {"otlp_grpc": "otlp", "otlp_http": "otlp"}
     return [
         ChildSpec(
             name,
             "receiver",
-            f"actors.receivers.{targets[name]}",
-            receivers.settings(name) | flow,
-            sockets=sockets[name],
+            f"actors.receivers.{targets.get(name, name)}",
+            receivers.settings(name) | flow | {"window": INTERNAL_WINDOW if name == INTERNAL else window},
+            sockets=sockets.get(name, {}),
         )
         for name in enabled
     ]

@@ -9,10 +9,14 @@ swallow an edge. (ZeroMQ guide, "Working with the ZMQ_FD"; rejected: a thread pe
 Edges: every actor binds an inbox for data and one for commands, `ipc://<runtime>/<actor>.<plane>`, and connects a PUSH
 socket to each actor that it sends to. Both ends are bounded; a full edge is seen by `send` (it waits) and `send_nowait`
 (it drops and counts). A dead peer's messages stay queued up to the bound for its successor, which binds the same path.
+
+Every message carries a stamp as its last part: who sent it, in which incarnation, and its number on this edge. So the
+receiving end sees what is missing between two messages that came; `daemon/ledger.py` makes the account of it.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +24,14 @@ from typing import Any
 import trio
 import zmq
 
-from protocol.messages import Frame, Header, decode_message, encode_message
+from protocol.messages import Frame, Header, Passed, decode_message, encode_message
 
 MAX_IPC_PATH_BYTES = 107  # sockaddr_un, see unix(7)
 RECONNECT_MS = 20
 CALLS_BEFORE_CHECKPOINT = 32
+MAX_SENDERS = 64  # that an inbox keeps an account of; a topology has a quarter as many
+
+_STAMP = struct.Struct(">QI")  # number, incarnation; the sender's name follows
 
 
 class EdgeStatistics:
@@ -60,13 +67,20 @@ class Inbox:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.bind(address)
         self._calls = 0
-        self.statistics = EdgeStatistics()
+        self.passed: dict[str, Passed] = {}  # {sender: what came from it}, at most MAX_SENDERS
 
     def receive_nowait(self) -> tuple[Header, Sequence[Frame]]:
         """Return a message that is here. Raises zmq.Again."""
-        parts = self._socket.recv_multipart(zmq.NOBLOCK)
-        self.statistics.messages += 1
+        *parts, stamp = self._socket.recv_multipart(zmq.NOBLOCK)
+        self._count(stamp)
         return decode_message(parts)
+
+    def _count(self, stamp: bytes) -> None:
+        number, incarnation = _STAMP.unpack_from(stamp)
+        sender = stamp[_STAMP.size :].decode()
+        self.passed[sender] = count_message(self.passed.get(sender), incarnation, number)
+        if len(self.passed) > MAX_SENDERS:
+            del self.passed[next(iter(self.passed))]
 
     async def receive(self) -> tuple[Header, Sequence[Frame]]:
         """Return the next message."""
@@ -83,22 +97,42 @@ class Inbox:
         self._socket.close()
 
 
+def count_message(before: Passed | None, incarnation: int, number: int) -> Passed:
+    """Return the account of a sender after one more message from it. Pure.
+
+    What is missing before the first message that an inbox ever got was sent to its predecessor; what comes late from a
+    dead incarnation is handled, and says nothing of the living one.
+    """
+    if before is None:
+        return Passed(incarnation, number, 1, 0)
+    if incarnation < before.incarnation:
+        return Passed(before.incarnation, before.number, before.handled + 1, before.gaps)
+    expected = before.number + 1 if incarnation == before.incarnation else number
+    return Passed(incarnation, number, before.handled + 1, before.gaps + number - expected)
+
+
 class Outbox:
     """The sending end of one edge."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, *, bound: int) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], address: str, *, bound: int, name: str = "", incarnation: int = 0
+    ) -> None:
         self._socket = context.socket(zmq.PUSH)
         self._socket.setsockopt(zmq.SNDHWM, bound)
         self._socket.setsockopt(zmq.LINGER, 500)
         self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._socket.connect(address)
         self._lock = trio.StrictFIFOLock()
+        self._incarnation, self._name = incarnation, name.encode()
         self.statistics = EdgeStatistics()
+
+    def _stamp(self) -> bytes:
+        return _STAMP.pack(self.statistics.messages + 1, self._incarnation) + self._name
 
     def send_nowait(self, header: Header, frames: Sequence[Frame] = ()) -> bool:
         """Send if there is room; else count a drop and return False."""
         try:
-            self._socket.send_multipart(encode_message(header, frames), zmq.NOBLOCK, copy=True)
+            self._socket.send_multipart([*encode_message(header, frames), self._stamp()], zmq.NOBLOCK, copy=True)
         except zmq.Again:
             self.statistics.dropped += 1
             return False
@@ -112,7 +146,7 @@ class Outbox:
             waited = False
             while True:
                 try:
-                    self._socket.send_multipart(parts, zmq.NOBLOCK, copy=True)
+                    self._socket.send_multipart([*parts, self._stamp()], zmq.NOBLOCK, copy=True)
                     break
                 except zmq.Again:
                     waited = True
@@ -127,7 +161,8 @@ class Outbox:
 class Post:
     """All the edges of one process. Made after the fork, never carried across one."""
 
-    def __init__(self, runtime_dir: Path, actor: str, *, bound: int) -> None:
+    def __init__(self, runtime_dir: Path, actor: str, *, bound: int, incarnation: int = 0) -> None:
+        self._incarnation = incarnation
         self._context: zmq.Context[Any] = zmq.Context(io_threads=1)
         self._runtime_dir = runtime_dir
         self._actor = actor
@@ -146,7 +181,9 @@ class Post:
         outbox = self._outboxes.get(key)
         if outbox is None:
             address = endpoint(self._runtime_dir, actor, plane)
-            outbox = self._outboxes[key] = Outbox(self._context, address, bound=self._bound)
+            outbox = self._outboxes[key] = Outbox(
+                self._context, address, bound=self._bound, name=self._actor, incarnation=self._incarnation
+            )
         return outbox
 
     def statistics(self) -> dict[str, EdgeStatistics]:

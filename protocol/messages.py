@@ -27,10 +27,16 @@ class BatchKey(msgspec.Struct, frozen=True, array_like=True):
     first: int  # sequence of the first record
     count: int
     attempt: int = 0
+    before: int = 0  # records that the spool ever accepted before the first of these
 
     @property
     def last(self) -> int:
         return self.first + self.count - 1
+
+
+def account_name(receiver: str, tag: int) -> str:
+    """Return the name of a spool in the recorder's account: a receiver whose spool was deleted has begun another."""
+    return f"{receiver}:{tag}"
 
 
 class Header(msgspec.Struct, tag_field="type"):
@@ -90,6 +96,16 @@ class Acknowledged(Header, tag="acknowledged"):
     sequence: int
 
 
+class Notice(Header, tag="notice"):
+    """Anyone to the internal receiver: what the daemon itself has seen, to be an event of the stream."""
+
+    kind: str  # `udp_drops`, `actor_died`: a word that rules can name
+    text: str  # for people, without hostile text
+    time_ns: int  # nanoseconds since the epoch
+    severity: int = 13  # SeverityNumber
+    fields: dict[str, Any] = {}
+
+
 class Status(Header, tag="status"):
     """Supervisor to broadcaster to front end: the heartbeat frame, and the health of every actor behind it."""
 
@@ -102,6 +118,15 @@ class Status(Header, tag="status"):
     health: dict[str, Any]
 
 
+class Passed(msgspec.Struct, array_like=True, frozen=True):
+    """What the receiving end of an edge has seen of one sender."""
+
+    incarnation: int  # of the sender
+    number: int  # of the last message that came from this incarnation; each numbers its messages from 1 on
+    handled: int  # messages that came from this sender, of whatever incarnation
+    gaps: int  # messages that are missing between two that came, from one living process to another
+
+
 class Beat(Header, tag="beat"):
     """Actor to supervisor, several times a second, from the actor's own loop."""
 
@@ -111,6 +136,9 @@ class Beat(Header, tag="beat"):
     note: str
     counters: dict[str, int]
     gauges: dict[str, int]
+    ledger: dict[str, int] = {}  # a receiver's or the recorder's account, see `daemon/ledger.py`
+    sent: dict[str, int] = {}  # {actor: messages sent to it by this incarnation}
+    passed: dict[str, Passed] = {}  # {actor: what came from it}
 
 
 class Command(Header, tag="command"):
@@ -119,11 +147,29 @@ class Command(Header, tag="command"):
     verb: str
 
 
+class Isolate(Header, tag="isolate"):
+    """Supervisor to receiver: an actor died of one of these records; send each in a batch of its own."""
+
+    tag: int
+    first: int
+    last: int
+
+
+class Quarantine(Header, tag="quarantine"):
+    """Supervisor to receiver: an actor died of these records more than once; put them aside, and a word in their place."""
+
+    tag: int
+    first: int
+    last: int
+    actor: str
+    reason: str  # how it died, with its traceback if it left one
+
+
 class Request(Header, tag="request"):
-    """Command line to supervisor: `restart ACTOR`."""
+    """Command line to supervisor: `restart ACTOR`, `retry RECORD` (of the quarantine), `reload`."""
 
     verb: str
-    actor: str
+    name: str  # of the actor or the record, "" if the verb takes none
     reply_to: str
 
 
@@ -142,9 +188,12 @@ Message: TypeAlias = (
     | Judged
     | Committed
     | Acknowledged
+    | Notice
     | Status
     | Beat
     | Command
+    | Isolate
+    | Quarantine
     | Request
     | Reply
 )

@@ -9,7 +9,7 @@ import msgspec
 EntityType = Literal["user", "ipv4", "ipv6", "host", "domain", "url", "file", "process", "hash", "email"]
 ENTITY_TYPES: tuple[str, ...] = get_args(EntityType)
 
-Form = Literal["syslog", "line", "otlp"]
+Form = Literal["syslog", "line", "otlp", "journal"]
 
 
 class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -17,7 +17,7 @@ class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
     observed_ns: int
     source: str  # the receiver's kind, or the name that the configuration gives that input
-    form: Form  # how `body` is to be read: one syslog message, one line, one packed OtlpRecord
+    form: Form  # how `body` is to be read: one syslog message, one line, one packed OtlpRecord or JournalRecord
     origin: str  # where it came from: path of the file, or peer address (and a space and the name in its certificate)
     body: bytes
     cut: bool = False  # the body was longer than its receiver takes and its end is missing
@@ -37,6 +37,13 @@ class OtlpRecord(msgspec.Struct, array_like=True, gc=False, frozen=True):
     trace_id: str  # hexadecimal, "" if absent
     span_id: str
     event_name: str = ""
+
+
+class JournalRecord(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One entry of the systemd journal (systemd.journal-fields(7))."""
+
+    fields: list[tuple[str, bytes]]  # in the journal's order; a name may come several times
+    cut: list[str]  # names of the fields whose value is not all there
 
 
 class Entity(msgspec.Struct, array_like=True, gc=False, frozen=True):

@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 READY_S = 30.0
+NOTICES = "tocsin"  # the source of what the daemon tells of itself
 
 
 def free_ports(count: int) -> list[int]:
@@ -134,7 +135,13 @@ paths = {json.dumps(files or [])}
         return self.health()["actors"][name]
 
     def events(self, **filters: object) -> list[dict[str, Any]]:
-        return list(self.pages("events", **filters))
+        """Return what was sent to it; its own notices only if their source is asked for."""
+        asked = "source" in filters
+        return [event for event in self.pages("events", **filters) if asked or event["source"] != NOTICES]
+
+    def notices(self) -> list[str]:
+        """Return what it has told of itself."""
+        return [event["message"] for event in self.events(source=NOTICES)]
 
     def alerts(self, **filters: object) -> list[dict[str, Any]]:
         return list(self.pages("alerts", **filters))

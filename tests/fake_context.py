@@ -11,7 +11,7 @@ import trio
 
 from actors.context import Report
 from actors.signal import Signal
-from protocol.messages import Acknowledged, BatchKey, Frame, Header, Records, decode_records
+from protocol.messages import Acknowledged, BatchKey, Frame, Header, Isolate, Quarantine, Records, decode_records
 from protocol.records import Record
 
 
@@ -27,18 +27,21 @@ class FakeContext:
         self.sent: list[tuple[str, Header, Sequence[Frame]]] = []
         self.full: set[str] = set()  # actors whose edge is full
         self.changed = Signal()
+        self.handling: BatchKey | None = None
+        self.say_verdict, self._verdicts = trio.open_memory_channel[Isolate | Quarantine](100)
+        self.told: list[tuple[str, str]] = []
         self._deliver, self._inbox = trio.open_memory_channel[tuple[Header, Sequence[Frame]]](1_000)
         self._drain = trio.Event()
+        self._receiving = trio.CancelScope()
         self._resends = self._seen = 0
 
     # -- what the actor sees
 
     async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Frame]]]:
         while True:
-            patience_s = 0.05 if self._drain.is_set() else float("inf")
-            with trio.move_on_after(patience_s) as patience:
+            with trio.move_on_after(0.05 if self._drain.is_set() else float("inf")) as self._receiving:
                 message = await self._inbox.receive()
-            if patience.cancelled_caught:
+            if self._receiving.cancelled_caught:
                 return
             yield message
 
@@ -55,6 +58,18 @@ class FakeContext:
         self.sent.append((to, header, frames))
         return True
 
+    def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
+        self.told.append((kind, text))
+
+    def begin(self, key: BatchKey | None) -> None:
+        self.handling = key
+
+    def is_poison(self, key: BatchKey) -> bool:
+        return False
+
+    async def wait_verdict(self) -> Isolate | Quarantine:
+        return await self._verdicts.receive()
+
     async def wait_drain(self) -> None:
         await self._drain.wait()
 
@@ -67,13 +82,14 @@ class FakeContext:
 
     def drain(self) -> None:
         self._drain.set()
+        self._receiving.deadline = trio.current_time() + 0.05
 
     def announce_loss(self) -> None:
         self._resends += 1
         self.changed.set()
 
-    def deliver(self, header: Header) -> None:
-        self._deliver.send_nowait((header, ()))
+    def deliver(self, header: Header, frames: Sequence[Frame] = ()) -> None:
+        self._deliver.send_nowait((header, frames))
 
     def batches(self) -> list[tuple[BatchKey, list[Record]]]:
         """Return the batches that were sent, oldest first."""

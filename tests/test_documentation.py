@@ -153,7 +153,10 @@ def metrics_of_the_code() -> set[str]:
     for name in DETECTORS:
         gauges |= detector_class(name)().statistics()
     account = {"restarts": 0, "state": "ok", "counters": counters, "gauges": gauges}
-    text = expose({"actors": {"any": account}}, throughput_eps=0, queue_depth=0, queue_max=0)
+    source = {"received": 1, "committed": 1, "in_flight": 0, "dropped": {"spool_full": 1}}
+    edge = {"from": "any", "to": "other", "sent": 1, "handled": 1, "lost": 0, "in_flight": 0}
+    ledger = {"sources": {"any": source}, "edges": [edge], "breaks": 0}
+    text = expose({"actors": {"any": account}, "ledger": ledger}, throughput_eps=0, queue_depth=0, queue_max=0)
     return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
 
 

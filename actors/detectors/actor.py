@@ -1,6 +1,9 @@
 """One detector as an actor: batches in, scores out, time on a timer, state in a snapshot.
 
-A batch that was learnt already (it is sent again after something downstream died) is scored, not learnt.
+A batch that was learnt already (it is sent again after something downstream died) is scored, not learnt. At the start
+what the snapshot does not know is learnt from the store (`catch_up.py`). Batches that were on their way when the one
+before died are committed a little later; for them it looks again for a while, and where they are missing before the first
+that comes, it waits for them, `GAP_S` at most: meanwhile the scorer goes on without it.
 """
 
 from __future__ import annotations
@@ -11,49 +14,117 @@ from collections.abc import Sequence
 import trio
 
 from actors.context import Context
+from actors.detectors.catch_up import CatchUp
 from actors.detectors.registry import detector_class
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.learnt import Learnt
+from actors.storage.reader import StoreReader
+from protocol.clock import NS_PER_S
 from protocol.columns import COLUMN_FRAMES, Columns
-from protocol.messages import Events, Findings, Frame, Scored
+from protocol.messages import BatchKey, Events, Findings, Frame, Scored
 
 TICK_S = 1.0
+MOST_TICKS = 600  # made up for at once; a longer time that nobody watched is passed over
+SETTLED_S = 10.0  # after the start: what is missing from now on was left out because this detector is too slow for it
+GAP_S = 1.0
+GAP_CHECK_S = 0.02
 
 
 class DetectorActor:
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._report = context.report
         self._detector = detector_class(context.name)()
         self._learnt = Learnt()
         self._snapshots = SnapshotFile(context, self._detector.version)
+        self._ticked_ns = 0  # what the wall clock showed at the last tick
         self._restore()
+        self._store_reader = StoreReader(context.state_dir / "store")
+        self._settled_s = trio.current_time() + SETTLED_S
+        self._one_at_a_time = trio.Lock()
 
     def _restore(self) -> None:
         if (state := self._snapshots.load()) is None:
             return
         try:
             self._detector.restore(state["detector"])
-            self._learnt = Learnt(state["learnt"])
+            self._learnt, self._ticked_ns = Learnt(state["learnt"]), state["ticked_ns"]
         except (ValueError, KeyError, TypeError) as error:
             self._snapshots.refuse(error)
             self._detector = detector_class(self._context.name)()
 
     async def _store(self) -> None:
-        await self._snapshots.store({"detector": self._detector.snapshot(), "learnt": self._learnt.last})
+        state = {"detector": self._detector.snapshot(), "learnt": self._learnt.last, "ticked_ns": self._ticked_ns}
+        await self._snapshots.store(state)
+
+    # -- what it missed
+
+    async def _catch_up(self) -> None:
+        """Learn what is committed and not learnt."""
+        catching = CatchUp(self._store_reader, self._learnt)
+        while missed := list(catching.read()):
+            for batch in missed:
+                self._context.begin(batch.key)
+                if not self._context.is_poison(batch.key):
+                    await self._pass_time(int(batch.columns.observed_ns[-1]))
+                    self._detector.score(batch.columns)
+                self._learnt.take(batch.key)
+                self._report.counters["caught_up_events"] += len(batch.columns)
+                await trio.lowlevel.checkpoint()
+        self._context.begin(None)
+
+    async def _pass_time(self, now_ns: int) -> None:
+        """Tick as the clock did before these events came."""
+        step_ns = int(TICK_S * NS_PER_S)
+        if now_ns - self._ticked_ns > MOST_TICKS * step_ns:
+            self._ticked_ns = now_ns
+        while self._ticked_ns + step_ns <= now_ns:
+            await self._tick(self._ticked_ns + step_ns)
+
+    async def _fill_gap(self, key: BatchKey) -> None:
+        """Learn what is missing before a batch, once it is committed."""
+        patience_s = trio.current_time() + GAP_S
+        while self._is_ahead(key):
+            await self._catch_up()
+            if key.base + 1 >= key.first or trio.current_time() > patience_s:
+                return
+            await trio.sleep(GAP_CHECK_S)
+
+    def _is_ahead(self, key: BatchKey) -> bool:
+        return key.first > self._learnt.last.get(key.tag, 0) + 1
+
+    # -- what comes
 
     async def _take(self, message: Events, frames: Sequence[Frame]) -> None:
+        async with self._one_at_a_time:
+            await self._score(message, frames)
+
+    async def _score(self, message: Events, frames: Sequence[Frame]) -> None:
+        if self._is_ahead(message.key) and trio.current_time() < self._settled_s:
+            await self._fill_gap(message.key)
+            self._context.begin(message.key)
+        if self._context.is_poison(message.key):
+            self._learnt.take(message.key)
+            return
         columns = Columns.unpack(message.sources, frames[:COLUMN_FRAMES])
         scores = self._detector.score(columns, learn=self._learnt.take(message.key))
-        self._context.report.counters["scored_events"] += len(columns)
+        self._report.counters["scored_events"] += len(columns)
         header = Scored(message.key, self._detector.name, self._detector.unit, self._detector.is_warm())
         await self._context.send("scorer", header, scores.pack())
 
-    async def _tick(self) -> None:
-        gauges = self._context.report.gauges
+    async def _tick(self, now_ns: int) -> None:
+        self._ticked_ns = now_ns
+        if findings := self._detector.tick(now_ns):
+            await self._context.send("scorer", Findings(tuple(findings)))
+
+    async def _keep_time(self) -> None:
+        gauges = self._report.gauges
         while True:
             await trio.sleep(TICK_S)
-            if findings := self._detector.tick(time.time_ns()):
-                await self._context.send("scorer", Findings(tuple(findings)))
+            async with self._one_at_a_time:
+                if trio.current_time() < self._settled_s:
+                    await self._catch_up()
+                await self._tick(time.time_ns())
             gauges.update(self._detector.statistics())
             gauges["warm"] = int(self._detector.is_warm())
 
@@ -63,9 +134,10 @@ class DetectorActor:
             await self._store()
 
     async def run(self) -> None:
-        self._context.report.ok()
+        await self._catch_up()
+        self._report.ok()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tick)
+            nursery.start_soon(self._keep_time)
             nursery.start_soon(self._keep_snapshots)
             async for message, frames in self._context.messages():
                 if isinstance(message, Events):

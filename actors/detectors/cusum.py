@@ -140,13 +140,13 @@ class Cusum(Detector):
         if source.bucket >= bucket:
             return
         if source.count:
-            for count in [0] * source.empty + [source.count]:
+            pause = source.empty if source.empty <= MOST_EMPTY else 0  # after too long a one nothing is said of it
+            for count in [0] * pause + [source.count]:
                 self._take(name, source, count)
             source.count = source.empty = 0
             source.bucket += 1
         passed = bucket - source.bucket
-        # After too long a pause nothing is said of it: `empty` stays out of range until the next event starts it again.
-        source.empty = source.empty + passed if source.empty + passed <= MOST_EMPTY else 0
+        source.empty = min(source.empty + passed, MOST_EMPTY + 1)
         source.bucket = bucket
 
     def _take(self, name: str, source: _Source, count: int) -> None:

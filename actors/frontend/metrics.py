@@ -47,7 +47,24 @@ def expose(health: Mapping[str, Any], *, throughput_eps: int, queue_depth: int, 
             _add_counter(out, actor, name, value)
         for name, value in account["gauges"].items():
             out.add(name, "gauge", value, actor=actor)
+    _add_ledger(out, health.get("ledger", {}))
     return out.text()
+
+
+def _add_ledger(out: Exposition, ledger: Mapping[str, Any]) -> None:
+    for receiver, account in ledger.get("sources", {}).items():
+        out.add("ledger_received_records_total", "counter", account["received"], receiver=receiver)
+        out.add("ledger_committed_records_total", "counter", account["committed"], receiver=receiver)
+        out.add("ledger_in_flight_records", "gauge", account["in_flight"], receiver=receiver)
+        for reason, count in account["dropped"].items():
+            out.add("ledger_dropped_records_total", "counter", count, receiver=receiver, reason=reason)
+    for edge in ledger.get("edges", ()):
+        ends = {"actor": edge["from"], "to": edge["to"]}
+        out.add("edge_handled_total", "counter", edge["handled"], **ends)
+        out.add("edge_lost_total", "counter", edge["lost"], **ends)
+        out.add("edge_in_flight_messages", "gauge", edge["in_flight"], **ends)
+    if ledger:
+        out.add("ledger_breaks", "gauge", ledger["breaks"])
 
 
 def _add_counter(out: Exposition, actor: str, name: str, value: int) -> None:

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from actors.parsing.features import variables_ratio
 from actors.parsing.masking import VARIABLE, Masking
 
 _MAX_TOKENS = 96
@@ -47,7 +48,7 @@ class Template:
     def set_tokens(self, tokens: Sequence[str]) -> None:
         self.tokens = tuple(tokens)
         self.text = " ".join(self.tokens)
-        self.variables_ratio = sum(VARIABLE in token for token in self.tokens) / max(1, len(self.tokens))
+        self.variables_ratio = variables_ratio(self.text)
 
 
 class Leaf:

@@ -7,6 +7,7 @@ from math import log2
 
 import numpy as np
 
+from actors.parsing.masking import VARIABLE
 from protocol.columns import FEATURES, Columns
 from protocol.records import Event
 
@@ -31,6 +32,21 @@ def content_features(message: str, variables_ratio: float, entities: int, severi
         min(1.0, entities / 8),
         severity / 24,
     )
+
+
+def variables_ratio(template: str) -> float:
+    """Return the share of a template's tokens that hold a variable."""
+    tokens = template.split(" ")
+    return sum(VARIABLE in token for token in tokens) / len(tokens)
+
+
+def columns_of(events: Sequence[Event]) -> Columns:
+    """Return the columns that events had when they were parsed: all that goes into them stands in the event."""
+    features = [
+        content_features(event.message, variables_ratio(event.template), len(event.entities), event.severity)
+        for event in events
+    ]
+    return build_columns(events, features)
 
 
 def entity_key(uuid: str) -> int:

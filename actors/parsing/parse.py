@@ -15,6 +15,7 @@ from actors.parsing.drain import Drain
 from actors.parsing.entities import find_entities
 from actors.parsing.features import build_columns, content_features
 from actors.parsing.formats import Formats
+from actors.parsing.journald import read_journald
 from actors.parsing.levels import DEFAULT, LEVELS
 from actors.parsing.otlp import read_otlp
 from actors.parsing.reading import Reading
@@ -83,6 +84,8 @@ class Parser:
         clock, formats = self._source(record.source)
         if record.form == "otlp":
             reading = read_otlp(record.body, formats, clock, record.observed_ns)
+        elif record.form == "journal":
+            reading = read_journald(record.body, formats, record.observed_ns)
         elif record.form == "syslog" or has_priority(record.body):
             reading = self._read_syslog(record, clock, formats)
         else:
@@ -135,10 +138,8 @@ class Parser:
             parsed = SyslogMessage(reading.message, parsed.priority)
         else:
             reading = formats.read_payload(parsed.message, observed_ns)
-        stated = SEVERITY_NUMBERS[parsed.severity]
         if parsed.priority is not None:
-            level_says = "level" in reading.fields or "severity" in reading.fields
-            reading.severity = max(stated, reading.severity or 0) if level_says else stated
+            reading.state_severity(SEVERITY_NUMBERS[parsed.severity])
         if parsed.time_ns is not None:
             reading.time_ns = parsed.time_ns
         reading.fields = _header_fields(parsed, reading.fields)

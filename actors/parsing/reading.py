@@ -15,3 +15,8 @@ class Reading(msgspec.Struct, gc=False):
     severity: int | None = None
     time_ns: int | None = None
     pattern: str | None = None  # what templates are learned from, where it is not the message
+
+    def state_severity(self, stated: int) -> None:
+        """Take the severity that the header states; where the message names a level of its own, the worse of both."""
+        level_says = "level" in self.fields or "severity" in self.fields
+        self.severity = max(stated, self.severity or 0) if level_says else stated

@@ -8,30 +8,45 @@ acknowledged by the recorder. What is beyond the window waits on disk, not in me
 
 When something downstream was lost (the supervisor says so, or no acknowledgement came for a while), everything that is
 not acknowledged is sent again, in order, under a new attempt number (go-back-N). The recorder ignores what it has.
+
+Records of which an actor died are sent each in a batch of its own; one that proves to be the culprit is put aside, and a
+word is sent in its place under its sequence (`aside.py`).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import trio
 
 from actors.context import Context
+from actors.receivers.aside import Quarantined
 from actors.receivers.spool import Slot, Spool, SpoolFull
 from actors.receivers.syncing import keep_synced
 from actors.signal import Signal
 from actors.syncing import Fsync
-from protocol.messages import Acknowledged, BatchKey, Records, encode
+from protocol.messages import (
+    Acknowledged,
+    BatchKey,
+    Header,
+    Isolate,
+    Quarantine,
+    Records,
+    decode_records,
+    encode,
+)
 from protocol.records import Record
 
 LINGER_S = 0.005
 STALL_S = 5.0  # without an acknowledgement while records are in flight: send again
 MAX_STALL_S = 60.0
 MAX_BATCH_BYTES = 1 << 20
+MAX_ISOLATED = 64  # stretches of records that are sent one by one
 RETRY_S = 0.5  # after the spool has refused
+TELL_EVERY_S = 10.0  # what was dropped is told of in the stream itself, at most so often
 
 
 class IntakeSettings(msgspec.Struct, frozen=True):
@@ -65,8 +80,12 @@ def _parts(records: Sequence[Record], most: int) -> Iterator[Sequence[Record]]:
 class Intake:
     """See the module. `run` must be running for anything to move."""
 
-    def __init__(self, context: Context, settings: IntakeSettings) -> None:
+    def __init__(
+        self, context: Context, settings: IntakeSettings, *, take: Callable[[Header], None] | None = None
+    ) -> None:
+        """`take` is given what comes into the actor's inbox and is not for the intake."""
         self._context = context
+        self._take = take
         self._window = settings.window
         self.batch_records = min(settings.batch_records, settings.window)
         folder = context.state_dir / "spool" / context.name
@@ -82,6 +101,9 @@ class Intake:
         self._refused = False  # the spool did not take the last records
         self._holding = False  # what is pending waits for the spool
         self._last_refusal = ("spool_full", "")
+        self._quarantined = Quarantined(context.state_dir)
+        self._aside = self._quarantined.of_spool(self.spool.tag)  # {sequence: what is not sent as it is}
+        self._isolated: deque[Isolate] = deque(maxlen=MAX_ISOLATED)
         if self.spool.torn:
             self._report.counters["spool_torn_entries"] += self.spool.torn
         if self.spool.unusable:
@@ -222,11 +244,27 @@ class Intake:
             while not self._sendable():
                 await self._changed.wait()
             slot, packed = self._unsent.popleft()
-            key = BatchKey(
-                self._context.name, self.spool.tag, self.spool.acknowledged, slot.first, slot.count, self._attempt
-            )
-            self._sent = slot.last
-            await self._context.send("parser", Records(key), [packed or self.spool.read(slot)])
+            attempt = self._attempt
+            for first, count, piece in self._pieces(slot, packed or self.spool.read(slot)):
+                self._sent = first + count - 1
+                await self._context.send("parser", Records(self._key(first, count)), [piece])
+                if self._attempt != attempt:  # everything is sent again meanwhile
+                    break
+
+    def _key(self, first: int, count: int) -> BatchKey:
+        spool = self.spool
+        before = spool.ordinal(first)
+        return BatchKey(self._context.name, spool.tag, spool.acknowledged, first, count, self._attempt, before)
+
+    def _pieces(self, slot: Slot, packed: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Yield first sequence, count and packed records of what is sent for an entry: the whole, or each record alone."""
+        isolated = any(each.first <= slot.last and slot.first <= each.last for each in self._isolated)
+        if not isolated and not any(slot.first <= sequence <= slot.last for sequence in self._aside):
+            yield slot.first, slot.count, packed
+            return
+        for sequence, record in enumerate(decode_records(packed), slot.first):
+            aside = self._aside.get(sequence)
+            yield sequence, 1, encode([record if aside is None else aside.stand_in()])
 
     def _go_back(self) -> None:
         """Send again whatever is not acknowledged."""
@@ -243,12 +281,36 @@ class Intake:
                     self.spool.acknowledge(message.sequence)
                     self._gauge()
                     self._changed.set()
+                elif self._take is not None:
+                    self._take(message)
             await trio.lowlevel.checkpoint()
 
     async def _follow_announcements(self) -> None:
         while True:
             await self._context.wait_resend()
             self._go_back()
+
+    async def _follow_verdicts(self) -> None:
+        while True:
+            verdict = await self._context.wait_verdict()
+            if verdict.tag != self.spool.tag:
+                continue
+            if isinstance(verdict, Isolate):
+                self._isolated.append(verdict)
+            else:
+                self._put_aside(verdict)
+
+    def _put_aside(self, verdict: Quarantine) -> None:
+        """Take records out of what is sent. One that is gone from the spool was committed, and is nobody's poison."""
+        for slot in self.spool.slots:
+            if slot.last < verdict.first or slot.first > verdict.last:
+                continue
+            for sequence, record in enumerate(decode_records(self.spool.read(slot)), slot.first):
+                if verdict.first <= sequence <= verdict.last and sequence not in self._aside:
+                    self._aside[sequence] = self._quarantined.put(
+                        self._context.name, self.spool.tag, sequence, verdict.actor, verdict.reason, record
+                    )
+                    self._report.counters["quarantined_records"] += 1
 
     async def _watch_for_stalls(self) -> None:
         patience_s = STALL_S
@@ -262,11 +324,30 @@ class Intake:
             else:
                 patience_s = STALL_S
 
+    async def _tell_of_drops(self) -> None:
+        """Make an event of what was dropped: whoever reads the history has to see the gap in it."""
+        told: Counter[str] = Counter()
+        while True:
+            await trio.sleep(TELL_EVERY_S)
+            dropped = Counter({name: n for name, n in self._report.counters.items() if name.startswith("dropped_")})
+            for name, count in (dropped - told).items():
+                reason = name.removeprefix("dropped_")
+                text = f"{self._context.name} dropped {count} records: {reason.replace('_', ' ')}"
+                self._context.tell("dropped", text, severity=17, reason=reason, records=count)
+            told = dropped
+
     def _gauge(self) -> None:
         gauges = self._report.gauges
         gauges["queue_depth"] = self.queue_depth
         gauges["in_flight_records"] = max(0, self._sent - self.spool.acknowledged)
         gauges["spool_bytes"] = self.spool.bytes
+        accepted, waiting = self.spool.accepted, self.spool.waiting
+        self._report.ledger = {
+            "tag": self.spool.tag,
+            "accepted": accepted,
+            "acknowledged": accepted - waiting,
+            "damaged": self.spool.damaged,
+        }
 
     async def run(self) -> None:
         """Move records until cancelled."""
@@ -277,7 +358,9 @@ class Intake:
                     self._send,
                     self._receive_acknowledgements,
                     self._follow_announcements,
+                    self._follow_verdicts,
                     self._watch_for_stalls,
+                    self._tell_of_drops,
                 ):
                     nursery.start_soon(task)
                 nursery.start_soon(keep_synced, self.spool, self._report)

@@ -16,6 +16,9 @@ lost, under sequences that this spool would now give away again, and it would ig
 damage, and after every boot of the machine, the spool leaps over sequences that nobody can have used. A gap in the
 sequences is closed by acknowledgement: once all before it is acknowledged, so is the gap.
 
+Sequences name records, ordinals count them: the ordinal of a sequence is how many records were accepted before it, all
+leaps and damage left out. It goes with every batch, so that the store can tell whether it holds as many.
+
 Bound: `max_bytes` on disk. In memory an entry is an index of about 200 bytes; payloads are read back when they are sent.
 """
 
@@ -40,6 +43,7 @@ _HEAD = 8
 _LEAP = 1 << 24  # sequences passed over after a loss: more than were ever handed on and not on disk; of 1 << 48
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SEGMENT_BYTES = 8 << 20
+MAX_PASSED = 32  # more leaps are not told apart: what lies before them was committed long ago
 
 
 class SpoolEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -59,6 +63,8 @@ class SpoolPosition(msgspec.Struct, frozen=True):
     cursors: dict[str, Any]
     next: int = 1
     boot: str = ""  # of the machine, when this was written
+    passed: list[tuple[int, int]] = []  # see `Spool._passed`
+    damaged: int = 0
 
 
 class Slot(msgspec.Struct, frozen=True, gc=False):
@@ -105,13 +111,19 @@ class Spool:
         self.waiting = 0  # records that are not acknowledged
         self.torn = 0  # segments whose end was cut off at the last opening
         self.unusable = False  # `position` was damaged at the last opening
+        self.damaged = 0  # records that were accepted and then lost to damage, ever
+        self._new = False  # there was no position at the last opening
+        self._passed: list[tuple[int, int]] = []  # (sequence, how many before it never named a record), rising
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sizes: dict[int, int] = {}  # {segment: bytes}
         self._boot = _boot_id()
         same_boot = self._load_position()
         self._load_segments()
         if self.torn or not same_boot:
+            self._pass_over(self.next + _LEAP, _LEAP)
             self.next += _LEAP
+            self._store_position()
+        elif self._new and self.slots:
             self._store_position()
         self._close_gap()
         self._write_fd = -1
@@ -130,16 +142,18 @@ class Spool:
         try:
             state = msgspec.convert(unpack(position.read_bytes()), SpoolPosition)
         except FileNotFoundError:
+            self._new = True
             self._store_position()
             return True
         except (PackingError, msgspec.ValidationError) as error:
             log.error("%s cannot be used (%s): what the spool holds is sent again under new ids", position, error)
             position.replace(position.with_suffix(".unusable"))
-            self.unusable = True
+            self.unusable = self._new = True
             self._store_position()
             return True
         self.tag, self.acknowledged, self.cursors = state.tag, state.acknowledged, state.cursors
         self.next = max(self.acknowledged + 1, state.next)
+        self._passed, self.damaged = state.passed, state.damaged
         return state.boot == self._boot
 
     def _store_position(self) -> bool:
@@ -148,7 +162,9 @@ class Spool:
         A disk that refuses both is told and no error: the segments know as much, and it can wait.
         """
         position, aside = self.folder / "position", self.folder / "position.new"
-        state = SpoolPosition(self.tag, self.acknowledged, self.cursors, self.next, self._boot)
+        state = SpoolPosition(
+            self.tag, self.acknowledged, self.cursors, self.next, self._boot, self._passed, self.damaged
+        )
         content = pack(msgspec.to_builtins(state, builtin_types=(bytes,)))
         try:
             self._write_aside(aside, content)
@@ -170,21 +186,55 @@ class Spool:
             self._written("position", file.fileno())
 
     def _load_segments(self) -> None:
+        last, known = self.acknowledged, self.next - 1
         for path in sorted(self.folder.glob("*.segment")):
             if not path.stem.isdecimal():
                 continue
             self.next = max(self.next, int(path.stem) + 1)
             raw = path.read_bytes()
-            good = self._index(int(path.stem), raw)
+            good, last = self._index(int(path.stem), raw, last)
             if good < len(raw):
                 log.error("%s is damaged at byte %d; %d bytes are cut off", path, good, len(raw) - good)
                 self.torn += 1
                 os.truncate(path, good)
             self._sizes[int(path.stem)] = good
             self.bytes += good
+        self._note_damage(last + 1, known + 1)
+        if torn := self.next - 1 - max(last, known):  # a segment whose first entry was never whole
+            self._pass_over(self.next, torn)
 
-    def _index(self, segment: int, raw: bytes) -> int:
-        """Put the whole entries of a segment into `slots`; return how many bytes they take."""
+    def _note_damage(self, first: int, end: int) -> None:
+        """Count what is missing from `first` up to before `end` as damaged, but for what a leap passed over."""
+        missing = max(0, end - first - (self._passed_before(end) - self._passed_before(first)))
+        if missing:
+            self.damaged += missing
+            self._pass_over(end, missing)
+
+    def _pass_over(self, sequence: int, count: int) -> None:
+        """Note that `count` sequences right before `sequence` name no record that will ever be handed on."""
+        earlier = [entry for entry in self._passed if entry[0] < sequence]
+        later = [(other, total + count) for other, total in self._passed if other >= sequence]
+        if not later or later[0][0] != sequence:
+            later.insert(0, (sequence, (earlier[-1][1] if earlier else 0) + count))
+        self._passed = [*earlier, *later][-MAX_PASSED:]
+
+    def _passed_before(self, sequence: int) -> int:
+        return max((total for other, total in self._passed if other <= sequence), default=0)
+
+    def ordinal(self, sequence: int) -> int:
+        """Return how many records were accepted before the one of this sequence."""
+        return sequence - 1 - self._passed_before(sequence)
+
+    @property
+    def accepted(self) -> int:
+        """Records ever accepted, without those that were damaged."""
+        return self.ordinal(self.next)
+
+    def _index(self, segment: int, raw: bytes, last: int) -> tuple[int, int]:
+        """Put the whole entries of a segment into `slots`; return how many bytes they take, and the last sequence.
+
+        `last` is the sequence before which nothing is missing.
+        """
         offset = 0
         while offset + _HEAD <= len(raw):
             length, checksum = int.from_bytes(raw[offset : offset + 4]), int.from_bytes(raw[offset + 4 : offset + 8])
@@ -192,14 +242,19 @@ class Spool:
             if len(body) < length or zlib.crc32(body) != checksum:
                 break
             entry = _decode(body)
+            if self._new and not last:  # how many came before is not known
+                self._pass_over(entry.first, entry.first - 1)
+                last = entry.first - 1
             if entry.first + entry.count - 1 > self.acknowledged:
                 self.slots.append(Slot(entry.first, entry.count, segment, offset + _HEAD, length))
                 self.waiting += entry.count
+                self._note_damage(last + 1, entry.first)
+            last = max(last, entry.first + entry.count - 1)
             if entry.cursor:
                 self.cursors.update(entry.cursor)
             self.next = max(self.next, entry.first + entry.count)
             offset += _HEAD + length
-        return offset
+        return offset, last
 
     # -- writing
 
@@ -278,8 +333,10 @@ class Spool:
         with suppress(OSError):
             os.ftruncate(self._write_fd, end)
         self.begin_segment()
+        self._pass_over(following, following - self.next)
         self.next = following
         self._close_gap()
+        self._store_position()
 
     # -- reading
 

@@ -84,7 +84,7 @@ class SyslogReceiver:
         try:
             for _ in range(DATAGRAMS_AT_ONCE):
                 body, peer = udp.recvfrom(MAX_MESSAGE_BYTES)
-                records.append(Record(now_ns, source, "syslog", peer[0], body))
+                records.append(Record(now_ns, source, "syslog", _peer(peer), body))
         except BlockingIOError:
             pass
         return records
@@ -124,7 +124,7 @@ class SyslogReceiver:
 
     async def _serve_tcp(self, stream: trio.SocketStream) -> None:
         try:
-            peer = stream.socket.getpeername()[0]
+            peer = _peer(stream.socket.getpeername())
         except OSError:  # it has gone already
             self._report.counters["connections_broken"] += 1
             await trio.aclose_forcefully(stream)
@@ -135,7 +135,7 @@ class SyslogReceiver:
         """See who it is, and serve the connection beside; the slot of the handshake is then free again."""
         peer = ""
         try:
-            peer = stream.socket.getpeername()[0]
+            peer = _peer(stream.socket.getpeername())
             inside = await shake_hands(stream, self._certificates)
         except OSError:
             self._refusals.add(peer, HandshakeError("it has gone already"))
@@ -229,6 +229,11 @@ class SyslogReceiver:
                 listening.cancel_scope.cancel()
             await self._intake.drain()
             moving.cancel_scope.cancel()
+
+
+def _peer(address: tuple[str, int]) -> str:
+    """Return the address of a sender; one of IPv4 that came to a socket of IPv6 as what it is."""
+    return address[0].removeprefix("::ffff:")
 
 
 async def run(context: Context) -> None:

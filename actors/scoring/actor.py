@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import trio
 
@@ -13,7 +15,7 @@ from actors.scoring.blend import Blended, Blender
 from actors.scoring.join import Join, Joined
 from actors.signal import Signal
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
-from protocol.findings import Alert
+from protocol.findings import Alert, Finding
 from protocol.messages import Events, Findings, Frame, Judged, Scored, decode_events
 
 VERSION = 1
@@ -54,6 +56,7 @@ class Scorer:
         await self._snapshots.store({"blender": self._blender.snapshot(), "learnt": self._learnt.last})
 
     async def _judge(self, joined: Joined) -> None:
+        self._context.begin(joined.message.key)
         columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
         learn = self._learnt.take(joined.message.key)
         self._blender.units |= joined.units
@@ -78,6 +81,14 @@ class Scorer:
         self._report.gauges["waiting_batches"] = len(self._join)
         self._report.gauges["late_detectors"] = len(self._join.late)
 
+    async def _take_findings(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            if finding.kind == "silence":  # a gap in the log has to be in the log
+                _, _, span = finding.unit.partition(" in ")
+                text = f"source {finding.source} fell silent: no event in {span}, where {finding.expected:.0f} are its habit"
+                self._context.tell("silence", text, silent_source=finding.source)
+        await self._context.send("alerts", Judged(None, tuple(alert_of_finding(finding) for finding in findings)))
+
     async def _receive(self) -> None:
         async for message, frames in self._context.messages():
             if isinstance(message, Scored):
@@ -86,8 +97,7 @@ class Scorer:
                 self._join.add_batch(message, frames, trio.current_time())
                 self._waits.set()
             elif isinstance(message, Findings):
-                alerts = tuple(alert_of_finding(finding) for finding in message.findings)
-                await self._context.send("alerts", Judged(None, alerts))
+                await self._take_findings(message.findings)
             await self._take_joined()
 
     async def _watch_deadlines(self) -> None:

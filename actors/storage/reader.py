@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +46,19 @@ class AlertQuery(msgspec.Struct, frozen=True):
     cursor: int | None = None
     order: Order = "asc"
     limit: int = 100
+
+
+class StoredBatch(msgspec.Struct, frozen=True):
+    """Events that were committed as one batch, and where they stand in their receiver's spool."""
+
+    seq: int  # commit sequence of the first
+    tag: int
+    first: int
+    events: list[JudgedEvent]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.events) - 1
 
 
 class UnknownId(LookupError):
@@ -133,6 +146,53 @@ class StoreReader:
                     return int(row[0][0])
         raise UnknownId(event_id)
 
+    # -- batches
+
+    def sequence_behind(self, learnt: Mapping[int, int], *, most_events: int) -> int:
+        """Return the commit sequence of the first batch that is not learnt, at most `most_events` before the newest event.
+
+        `learnt` is {spool tag: last sequence learnt}; of a spool that is not in it nothing is. With all learnt, it is
+        the sequence after the newest event.
+        """
+        behind: int | None = None
+        newest = 0
+        for path in self._days("desc"):
+            with self._open(path) as day:
+                if day is None:
+                    continue
+                newest = newest or day.execute("select coalesce(max(seq), 0) from events").get
+                oldest = day.execute("select coalesce(min(seq), 0) from events").get
+                for (tag,) in _batch_rows(day, "select distinct tag from batches", ()):
+                    row = _batch_rows(
+                        day, "select min(seq) from batches where tag = ? and first + count > ?", (tag, learnt.get(tag, 0) + 1)
+                    )
+                    if row[0][0] is not None:
+                        behind = row[0][0] if behind is None else min(behind, row[0][0])
+                if newest and (behind is None or behind > oldest or oldest <= newest - most_events):
+                    break
+        return newest + 1 if behind is None else max(behind, newest + 1 - most_events)
+
+    def batches(self, from_seq: int, *, limit: int) -> list[StoredBatch]:
+        """Return batches from a commit sequence on, in the order of their commit, at least one if there is any.
+
+        Not more of them than hold `limit` events; never a part of a batch, but for one that `from_seq` lies within:
+        that one is left out.
+        """
+        found: list[StoredBatch] = []
+        for path in self._days("asc"):
+            with self._open(path) as day:
+                if day is None:
+                    continue
+                rows = _batch_rows(
+                    day, "select seq, tag, first, count from batches where seq >= ? order by seq limit ?", (from_seq, limit)
+                )
+                for seq, tag, first, count in rows:
+                    if found and sum(len(batch.events) for batch in found) + count > limit:
+                        return found
+                    bodies = _rows(day, "select body from events where seq between ? and ? order by seq", (seq, seq + count - 1))
+                    found.append(StoredBatch(seq, tag, first, [decode_judged_one(body) for (body,) in bodies]))
+        return found
+
     # -- alerts
 
     def alerts(self, query: AlertQuery) -> tuple[list[Alert], int | None]:
@@ -208,6 +268,14 @@ class StoreReader:
 
 def _rows(connection: apsw.Connection, sql: str, values: Sequence[Any]) -> list[Any]:
     return connection.execute(sql, values).fetchall()
+
+
+def _batch_rows(day: apsw.Connection, sql: str, values: Sequence[Any]) -> list[Any]:
+    """Return rows of the batches; a day that was written before they were kept has none."""
+    try:
+        return _rows(day, sql, values)
+    except apsw.SQLError:
+        return [] if "min(" not in sql else [(None,)]
 
 
 def _event_at(day: apsw.Connection, seq: int) -> JudgedEvent:

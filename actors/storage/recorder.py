@@ -29,6 +29,7 @@ from protocol.messages import (
     Frame,
     Judged,
     JudgedEvent,
+    account_name,
     decode_events,
     join_array,
 )
@@ -104,6 +105,9 @@ class Recorder:
         """Say how far the store has come; whoever follows it finds out what it missed."""
         gauges = self._report.gauges
         gauges["event_sequence"], gauges["alert_sequence"] = self._store.sequences()
+        self._report.counters["ledger_breaks"] = self._store.breaks
+        for tag, (receiver, records) in self._store.accounts.items():
+            self._report.ledger[account_name(receiver, tag)] = records
 
     async def _commit(self, message: Judged, judged: list[JudgedEvent]) -> Stored | None:
         """Commit, for as long as it takes. Return None for a batch that lies ahead of what is committed."""
@@ -153,6 +157,8 @@ class Recorder:
             for day in gone:
                 self._report.counters["expired_days"] += 1
                 log.info("retention: the events of %s are deleted", day)
+                text = f"retention: the events of {day} are deleted, for age or size"
+                self._context.tell("retention", text, severity=9, day=day)
 
 
 def _judged_events(message: Judged, frames: Sequence[Frame]) -> list[JudgedEvent]:

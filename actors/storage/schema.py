@@ -6,7 +6,11 @@ corrupt a WAL that two connections reset.
 
 A day file also holds `position`: for each receiver's spool the last sequence that is committed. It is written in the
 transaction that writes the events, which is what makes a record that is sent twice be stored once. A new day file begins
-with a copy of it. `counted` in the main file is the same for the counts of templates, which are committed before.
+with a copy of it. `account` counts, for each of them, the records that were stored, so that the store can be held against
+what the receiver says it has accepted; it is carried on in the same way. `counted` in the main file is the same as
+`position` for the counts of templates, which are committed before.
+
+`batches` says which events came in one batch: whoever learns them again has to see them as they were seen before.
 
 Commit sequence (`seq`) never falls, within a file and from one to the next.
 """
@@ -60,6 +64,13 @@ create table if not exists event_entities(
 create table if not exists position(
     tag integer primary key, receiver text not null, sequence integer not null
 ) strict, without rowid;
+create table if not exists account(
+    tag integer primary key, receiver text not null, records integer not null
+) strict, without rowid;
+create table if not exists batches(
+    seq integer primary key, tag integer not null, first integer not null, count integer not null
+) strict;
+create index if not exists batches_first on batches(tag, first);
 create index if not exists events_event_ns on events(event_ns);
 create virtual table if not exists event_text using fts5(message, content='', tokenize='unicode61');
 """

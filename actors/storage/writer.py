@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +17,8 @@ from protocol.clock import format_day
 from protocol.findings import Alert
 from protocol.identity import decode_ulid
 from protocol.messages import BatchKey, JudgedEvent, encode
+
+log = logging.getLogger(__name__)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -48,6 +51,8 @@ class StoreWriter:
         self._day: apsw.Connection | None = None
         self._day_name = ""
         self.positions: dict[int, int] = {}  # {spool tag: last committed sequence}
+        self.accounts: dict[int, tuple[str, int]] = {}  # {spool tag: (receiver, records of it that are stored)}
+        self.breaks = 0  # batches before which the store did not hold as many records as their receiver had accepted
         self._counted: dict[int, int] = dict(self._main.execute("select tag, sequence from counted"))
         self._next = 1
         self._last_alert: int = self._main.execute("select coalesce(max(seq), 0) from alerts").get
@@ -63,16 +68,23 @@ class StoreWriter:
             self._force_folder()
             found = dict(connection.execute("select tag, sequence from position"))
             behind = {tag: last for tag, last in self.positions.items() if last > found.get(tag, 0)}
+            accounts = {tag: (receiver, n) for tag, receiver, n in connection.execute("select * from account")}
             if behind:
+                carried = {tag: self.accounts[tag] for tag in behind.keys() & self.accounts.keys()}
                 with connection:
                     connection.executemany(
                         "insert or replace into position(tag, receiver, sequence) values(?, '', ?)", behind.items()
                     )
+                    connection.executemany(
+                        "insert or replace into account values(?, ?, ?)",
+                        [(tag, *account) for tag, account in carried.items()],
+                    )
+                accounts |= carried
             newest = connection.execute("select max(seq) from events").get
         except BaseException:
             connection.close()
             raise
-        self.positions = found | behind
+        self.positions, self.accounts = found | behind, accounts
         self._next = max(self._next, (newest or 0) + 1)
         if self._day is not None:
             self._day.close()
@@ -121,6 +133,18 @@ class StoreWriter:
         new_alerts, self._untold = self._untold, []
         return Stored(self._next - len(packed), packed, new_alerts, self._last_alert)
 
+    def _held(self, key: BatchKey, skip: int) -> int:
+        """Return how many records of a spool are stored, and hold them against what its receiver has accepted before."""
+        accepted = key.before + skip
+        _, held = self.accounts.get(key.tag, ("", accepted))  # a spool that is new to this store: its past is taken over
+        if held != accepted:
+            self.breaks += 1
+            log.error(
+                "the ledger is broken: %s accepted %d records before sequence %d, and %d of them are stored",
+                key.receiver, accepted, key.first + skip, held,
+            )  # fmt: skip
+        return accepted
+
     def _commit_main(self, key: BatchKey | None, fresh: Sequence[JudgedEvent], alerts: Sequence[Alert]) -> None:
         new_alerts = []
         uncounted = fresh
@@ -154,6 +178,7 @@ class StoreWriter:
 
     def _commit_events(self, key: BatchKey, fresh: Sequence[JudgedEvent], now_ns: int) -> list[bytes]:
         day = self._day_for(now_ns)
+        account = (key.receiver, self._held(key, key.count - len(fresh)) + len(fresh))
         first = self._next
         packed = [encode(one) for one in fresh]
         events, entities, texts = [], set(), []
@@ -179,7 +204,9 @@ class StoreWriter:
             day.executemany("insert into event_entities values(?, ?)", sorted(entities))
             day.executemany("insert into event_text(rowid, message) values(?, ?)", texts)
             day.execute("insert or replace into position values(?, ?, ?)", (key.tag, key.receiver, key.last))
-        self.positions[key.tag] = key.last
+            day.execute("insert into batches values(?, ?, ?, ?)", (first, key.tag, key.last + 1 - len(fresh), len(fresh)))
+            day.execute("insert or replace into account values(?, ?, ?)", (key.tag, *account))
+        self.positions[key.tag], self.accounts[key.tag] = key.last, account
         self._next += len(fresh)
         return packed
 

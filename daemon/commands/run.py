@@ -7,19 +7,21 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import trio
 
+from daemon.activation import show_address, take_sockets
 from daemon.configuration import Configuration, ConfigurationError
 from daemon.listeners import bind_all
 from daemon.logs import set_up_logging
 from daemon.notify import notify
 from daemon.places import PlaceError, StateLock, make_private, remove_leftovers, runtime_directory, state_directory, write_about
+from daemon.runner import leaves
 from daemon.spawner import SpawnError
 from daemon.supervisor import Escalation, Supervisor
 from protocol.clock import format_time
@@ -41,11 +43,12 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     set_up_logging("supervisor")
     os.umask(0o077)
     _allow_many_files()
+    inherited = take_sockets()
     try:
         state_dir = make_private(state_directory(configuration, arguments.state_dir))
         lock = StateLock(state_dir)
         remove_leftovers(state_dir)
-        sockets = bind_all(configuration)
+        sockets = bind_all(configuration, inherited)
         runtime_dir = runtime_directory(configuration)
     except ConfigurationError as error:
         for fault in error.faults:
@@ -64,7 +67,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     write_about(state_dir, about)
     supervisor = Supervisor(configuration, sockets, state_dir=state_dir, runtime_dir=runtime_dir, about=about)
     try:
-        return trio.run(_run, configuration, supervisor)
+        return trio.run(_run, configuration, supervisor, sockets)
     finally:
         if not (configuration.runtime_dir or os.environ.get("RUNTIME_DIRECTORY")):  # made by us, for this run
             shutil.rmtree(runtime_dir, ignore_errors=True)
@@ -79,31 +82,22 @@ def _allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _run(configuration: Configuration, supervisor: Supervisor) -> int:
+async def _run(configuration: Configuration, supervisor: Supervisor, sockets: Mapping[str, socket.socket]) -> int:
     started_s = trio.current_time()
     started, stop = trio.Event(), trio.Event()
     status = 0
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_follow_signals, stop, nursery.cancel_scope)
-            nursery.start_soon(_greet, configuration, started)
+            nursery.start_soon(_greet, configuration, sockets, started)
             await supervisor.run(started=started, stop=stop)
             nursery.cancel_scope.cancel()
     except* (Escalation, SpawnError) as failures:
-        for failure in _leaves(failures):
+        for failure in leaves(failures):
             _say(f"tocsin: gives up: {failure}")
         status = EX_FAILED
     _say(_farewell(supervisor.summary(), trio.current_time() - started_s))
     return status
-
-
-def _leaves(failure: BaseException) -> Iterator[BaseException]:
-    """Yield what went wrong, out of the groups that nurseries put around it."""
-    if isinstance(failure, BaseExceptionGroup):
-        for inner in failure.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield failure
 
 
 async def _follow_signals(stop: trio.Event, everything: trio.CancelScope) -> None:
@@ -117,27 +111,31 @@ async def _follow_signals(stop: trio.Event, everything: trio.CancelScope) -> Non
                 stop.set()
 
 
-async def _greet(configuration: Configuration, started: trio.Event) -> None:
+async def _greet(configuration: Configuration, sockets: Mapping[str, socket.socket], started: trio.Event) -> None:
     await started.wait()
-    _say(f"tocsin: ready. Dashboard: http://{configuration.http.listen}/")
-    for line in _listening(configuration):
+    dashboard = configuration.http.listen
+    _say(f"tocsin: ready. Dashboard: http://{dashboard}/")
+    for line in _listening(configuration, {name: show_address(bound) for name, bound in sockets.items()}):
         _say(f"tocsin:   {line}")
-    notify(f"STATUS=ready on {configuration.http.listen}")
+    notify(f"STATUS=ready on {dashboard}")
 
 
-def _listening(configuration: Configuration) -> list[str]:
-    receivers: Any = configuration.receivers
+def _listening(configuration: Configuration, addresses: Mapping[str, str]) -> list[str]:
+    """Return what is listened on; a socket that systemd passed may be bound elsewhere than the configuration says."""
+    files = configuration.receivers.file
     lines = []
-    if receivers.syslog.enabled:
-        lines.append(f"syslog on {receivers.syslog.udp} (UDP) and {receivers.syslog.tcp} (TCP)")
-        if receivers.syslog.tls:
-            lines.append(f"syslog on {receivers.syslog.tls} (TLS)")
-    if receivers.otlp_grpc.enabled:
-        lines.append(f"OTLP on {receivers.otlp_grpc.listen} (gRPC)")
-    if receivers.otlp_http.enabled:
-        lines.append(f"OTLP on {receivers.otlp_http.listen} (HTTP)")
-    if receivers.file.enabled and receivers.file.paths:
-        lines.append(f"files {', '.join(receivers.file.paths)}")
+    if "syslog.udp" in addresses:
+        lines.append(f"syslog on {addresses['syslog.udp']} (UDP) and {addresses['syslog.tcp']} (TCP)")
+    if "syslog.tls" in addresses:
+        lines.append(f"syslog on {addresses['syslog.tls']} (TLS)")
+    if "otlp_grpc" in addresses:
+        lines.append(f"OTLP on {addresses['otlp_grpc']} (gRPC)")
+    if "otlp_http" in addresses:
+        lines.append(f"OTLP on {addresses['otlp_http']} (HTTP)")
+    if files.enabled and files.paths:
+        lines.append(f"files {', '.join(files.paths)}")
+    if configuration.receivers.journald.enabled:
+        lines.append(f"the journal{' in ' + journal if (journal := configuration.receivers.journald.directory) else ''}")
     return lines
 
 

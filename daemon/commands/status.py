@@ -51,11 +51,23 @@ def _lines(health: dict[str, Any]) -> list[str]:
             f"{name:<14}{account['role']:<14}{account['state']:<11}{account['pid']:>8}{account['restarts']:>10}  "
             f"{escape_controls(account['note'])}"
         )
+    lines += ["", *_ledger_lines(health["ledger"])]
     dropped = {
-        f"{name}: {counter.removeprefix('dropped_')}": value
+        f"{name}: {counter}": value
         for name, account in health["actors"].items()
         for counter, value in account["counters"].items()
-        if (counter.startswith("dropped_") or counter.endswith("_dropped")) and value
+        if counter.endswith("_dropped") and value
     }
-    lines += ["", "dropped: " + (", ".join(f"{value:,} {reason}" for reason, value in dropped.items()) or "nothing")]
+    lines += ["", "messages dropped: " + (", ".join(f"{value:,} {edge}" for edge, value in dropped.items()) or "none")]
+    return lines
+
+
+def _ledger_lines(ledger: dict[str, Any]) -> list[str]:
+    """Return the account of each receiver: what came is committed, in flight or dropped for a reason that is told."""
+    lines = [f"{'receiver':<14}{'received':>14}{'committed':>14}{'in flight':>11}  dropped"]
+    for name, account in ledger["sources"].items():
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in account["dropped"].items()) or "nothing"
+        lines.append(f"{name:<14}{account['received']:>14,}{account['committed']:>14,}{account['in_flight']:>11,}  {dropped}")
+    if ledger["breaks"]:
+        lines.append(f"THE LEDGER IS BROKEN ({ledger['breaks']} times): the log says where; please report it")
     return lines

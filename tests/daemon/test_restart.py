@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.restart import RestartHistory, RestartPolicy
+from daemon.restart import Decision, RestartHistory, RestartPolicy
 
 POLICIES = st.builds(
     RestartPolicy,
@@ -46,6 +46,23 @@ def test_back_off_doubles_up_to_its_bound(policy: RestartPolicy, seed: int) -> N
 def test_rare_deaths_are_answered_at_once_for_ever() -> None:
     history = RestartHistory(RestartPolicy(intensity=3, period_s=60))
     assert {history.decide(61.0 * number).delay_s for number in range(1_000)} == {0.0}
+
+
+@given(POLICIES)
+def test_deaths_after_a_steady_life_cost_nothing(policy: RestartPolicy) -> None:
+    history = RestartHistory(policy)
+    for number in range(100):
+        assert history.decide(0.01 * number, policy.steady_s) == Decision(0.0, False, False)
+    assert history.decide(2.0).delay_s == 0, "the first that counts"
+
+
+def test_an_actor_that_always_dies_young_is_found_out() -> None:
+    policy = RestartPolicy(intensity=8, period_s=60)
+    history, now_s = RestartHistory(policy), 0.0
+    for _ in range(policy.intensity + 1):
+        now_s += policy.steady_s - 1
+        decision = history.decide(now_s, policy.steady_s - 1)
+    assert decision.escalate
 
 
 @given(GAPS, st.integers())

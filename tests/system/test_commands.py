@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,7 +73,8 @@ def test_status_restart_and_a_second_daemon(daemon: DaemonProcess) -> None:
     config = ["--config", str(daemon.config)]
     shown = tocsin("status", *config)
     assert shown.returncode == 0
-    assert "markov" in shown.stdout and "dropped: nothing" in shown.stdout
+    assert "markov" in shown.stdout and "messages dropped: none" in shown.stdout
+    assert re.search(r"syslog +\d+ +\d+ +\d+  nothing", shown.stdout), "the account of each receiver"
     assert json.loads(tocsin("status", *config, "--json").stdout)["state"] == "ok"
     before = daemon.actor("markov")["pid"]
     assert tocsin("restart", *config, "markov").returncode == 0

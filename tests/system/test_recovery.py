@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon_process import DaemonProcess
+from tests.daemon_process import NOTICES, DaemonProcess
 from tests.stream_client import StreamClient
 
 DETECTORS = ["hst", "holt_winters", "cusum", "markov"]
@@ -164,6 +164,20 @@ def test_a_stop_in_order_drains_and_exits_with_zero(own_daemon: DaemonProcess) -
     assert numbers([event["message"] for event in own_daemon.events()]) == list(range(5_000))
 
 
+def test_what_happens_to_the_daemon_is_in_its_history(own_daemon: DaemonProcess) -> None:
+    own_daemon.state_dir.mkdir()
+    alive = own_daemon.state_dir / "alive"
+    alive.touch()
+    os.utime(alive, (1_778_673_600, 1_778_673_600))
+    own_daemon.start()
+    os.kill(own_daemon.actor("markov")["pid"], signal.SIGKILL)
+    own_daemon.wait_until(lambda: len(own_daemon.notices()) == 2)
+    absence, death = own_daemon.notices()
+    assert absence.startswith("tocsin did not run from 2026-05-13T12:00:00.000Z to ")
+    assert death == "tocsin: actor markov was ended by SIGKILL; restart now"
+    own_daemon.wait_until(lambda: own_daemon.health()["ledger"]["sources"]["internal"]["committed"] == 2)
+
+
 def test_killing_the_broadcaster_leaves_no_frame_out(own_daemon: DaemonProcess) -> None:
     own_daemon.start()
     traffic = Traffic(own_daemon)
@@ -175,7 +189,8 @@ def test_killing_the_broadcaster_leaves_no_frame_out(own_daemon: DaemonProcess) 
             os.kill(own_daemon.actor("broadcaster")["pid"], signal.SIGKILL)
         sent = traffic.finish()
         frames += [json.loads(payload) for payload in client.read(6)]
-    framed = numbers([frame["event"]["message"] for frame in frames if frame["type"] == "event"])
+    events = [frame["event"] for frame in frames if frame["type"] == "event"]
+    framed = numbers([event["message"] for event in events if event["source"] != NOTICES])
     assert sorted(set(framed)) == list(range(sent))
     assert framed == sorted(framed), "frames come in commit order"
 

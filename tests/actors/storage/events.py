@@ -20,9 +20,11 @@ def make_event(tag: int, sequence: int, *, message: str = "", source: str = "sys
     return JudgedEvent(event, (sequence % 10) / 10, 0.5, None)
 
 
-def make_batch(tag: int, first: int, count: int, *, base: int = 0) -> tuple[BatchKey, list[JudgedEvent]]:
+def make_batch(
+    tag: int, first: int, count: int, *, base: int = 0, before: int | None = None
+) -> tuple[BatchKey, list[JudgedEvent]]:
     events = [make_event(tag, sequence) for sequence in range(first, first + count)]
-    return BatchKey("syslog", tag, base, first, count), events
+    return BatchKey("syslog", tag, base, first, count, 0, first - 1 if before is None else before), events
 
 
 def make_alert(number: int) -> Alert:

@@ -126,10 +126,29 @@ class WriterUnderSpools(RuleBasedStateMachine):
         alerts, _ = StoreReader(self.folder).alerts(AlertQuery(limit=1_000))
         assert [alert.id for alert in alerts] == sorted({alert.id for alert in alerts}, key=lambda name: int(name[4:]))
         assert len(alerts) == self.told + len(self.writer._untold)
+        assert {tag: n for tag, (_, n) in self.writer.accounts.items()} == {tag: n for tag, n in self.committed.items() if n}
+        assert self.writer.breaks == 0
 
 
 WriterUnderSpools.TestCase.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
 TestWriterUnderSpools = WriterUnderSpools.TestCase
+
+
+def test_a_store_that_holds_too_few_or_too_many_records_of_a_spool_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = StoreWriter(tmp_path)
+    writer.commit(*make_batch(1, 1, 10), [], NOON_NS)
+    writer.commit(*make_batch(1, 11, 10, before=10), [], NOON_NS + DAY_NS)
+    assert writer.breaks == 0
+    writer.commit(*make_batch(1, 21, 10, before=21), [], NOON_NS + DAY_NS)
+    assert writer.breaks == 1
+    assert "syslog accepted 21 records before sequence 21, and 20 of them are stored" in caplog.text
+    writer.commit(*make_batch(1, 31, 10, before=31), [], NOON_NS + DAY_NS)
+    assert writer.breaks == 1, "a break is told once"
+    writer.commit(*make_batch(2, 501, 10, base=500, before=400), [], NOON_NS + DAY_NS)
+    assert writer.breaks == 1 and writer.accounts[2] == ("syslog", 410), "the past of a spool that is new here is taken over"
+    writer.close()
 
 
 def test_a_batch_that_failed_is_counted_once(tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""`tocsin quarantine`: the records that an actor died of more than once; look at them, send them again, throw them away."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from actors.receivers.aside import PutAside, Quarantined
+from daemon.commands.asking import ask
+from daemon.configuration import Configuration
+from daemon.logs import escape_controls
+from daemon.places import state_directory
+from protocol.clock import format_time
+
+MOST_SHOWN_BYTES = 4_096
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "verb",
+        nargs="?",
+        default="list",
+        choices=("list", "show", "retry", "drop"),
+        help="list them all (default); show one; retry: send it again; drop: throw it away",
+    )
+    parser.add_argument("record", nargs="?", default="", metavar="RECORD", help="which one, by the name that the list shows")
+
+
+def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
+    """List the quarantine or do something with one record; return the exit status."""
+    state_dir = state_directory(configuration, arguments.state_dir)
+    quarantined = Quarantined(state_dir)
+    if arguments.verb == "list":
+        _list(quarantined)
+        return 0
+    try:
+        aside = quarantined.get(arguments.record)
+    except LookupError as error:
+        print(f"tocsin: {error.args[0]}; see: tocsin quarantine", file=sys.stderr)
+        return 1
+    if arguments.verb == "show":
+        _show(aside)
+    elif arguments.verb == "drop":
+        quarantined.delete(aside.name)
+    else:
+        return ask(state_dir, "retry", aside.name)
+    return 0
+
+
+def _list(quarantined: Quarantined) -> None:
+    asides = sorted(quarantined.all(), key=lambda aside: aside.put_ns)
+    for aside in asides:
+        how = escape_controls(aside.reason.strip().rpartition("\n")[2])
+        print(f"{aside.name}  {format_time(aside.put_ns)}  {len(aside.record.body):,} bytes  {aside.actor}: {how}")
+    if not asides:
+        print("The quarantine is empty.")
+
+
+def _show(aside: PutAside) -> None:
+    record = aside.record
+    print(f"record    {aside.name}")
+    print(f"put aside {format_time(aside.put_ns)}, because {aside.actor} died of it twice")
+    print(f"received  {format_time(record.observed_ns)} by {aside.receiver}, source {record.source}, from {record.origin}")
+    print(escape_controls(aside.reason.strip()))
+    print(f"its {len(record.body):,} bytes{_cut(record.body)}:")
+    print(escape_controls(record.body[:MOST_SHOWN_BYTES].decode("utf-8", "backslashreplace")))
+
+
+def _cut(body: bytes) -> str:
+    return f", the first {MOST_SHOWN_BYTES:,} of them" if len(body) > MOST_SHOWN_BYTES else ""
