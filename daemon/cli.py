@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.configuration import ConfigurationError, read_configuration
+from daemon.configuration import ConfigurationError, config_path, read_configuration
 
 EX_CONFIG = 78  # sysexits.h
 EX_INTERRUPTED, EX_BROKEN_PIPE = 130, 141  # 128 and the signal, as shells have it
@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "show how a running daemon is",
     "tail": "show events and alerts live",
     "restart": "restart one actor of a running daemon",
+    "reload": "let a running daemon read its configuration anew",
     "quarantine": "list records that an actor died of; look at one, send it again or throw it away",
     "demo": "send realistic traffic to a running daemon",
 }
@@ -50,18 +51,13 @@ def make_parser(typed: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _config_path(given: Path | None) -> Path | None:
-    default = Path("/etc/tocsin/tocsin.toml")
-    return given or (default if default.exists() else None)
-
-
 def main(typed: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     typed = sys.argv[1:] if typed is None else typed
     arguments = make_parser(typed).parse_args(typed)
     try:
         configuration = read_configuration(
-            _config_path(arguments.config), look_at_files=arguments.command in ("run", "check")
+            config_path(arguments.config), look_at_files=arguments.command in ("run", "check")
         )
     except ConfigurationError as error:
         for fault in error.faults:

@@ -22,6 +22,7 @@ from actors.syncing import Fsync
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MIN_SPOOL_BYTES = 1 << 20
+DEFAULT_PATH = Path("/etc/tocsin/tocsin.toml")
 _ORIGIN = re.compile(r"https?://[^/\s:@]{1,253}(:\d{1,5})?/?", re.IGNORECASE)
 _SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB|GiB|TiB)?")
 
@@ -382,6 +383,11 @@ def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> Iterato
                 break
         else:
             table[key] = Override(name, text)
+
+
+def config_path(given: Path | None) -> Path | None:
+    """Return the file to read: the given one, else the default if it is there."""
+    return given or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
 
 
 def read_configuration(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -89,33 +89,72 @@ def bind_all(configuration: Configuration, inherited: Sequence[InheritedSocket] 
 
     Raises ConfigurationError with all faults.
     """
-    receivers = configuration.receivers
-    wanted = [("http", "http.listen", configuration.http.listen, socket.SOCK_STREAM)]
-    if receivers.syslog.enabled:
-        wanted.append(("syslog.udp", "receivers.syslog.udp", receivers.syslog.udp, socket.SOCK_DGRAM))
-        wanted.append(("syslog.tcp", "receivers.syslog.tcp", receivers.syslog.tcp, socket.SOCK_STREAM))
-        if receivers.syslog.tls:
-            wanted.append(("syslog.tls", "receivers.syslog.tls", receivers.syslog.tls, socket.SOCK_STREAM))
-    if receivers.otlp_grpc.enabled:
-        wanted.append(("otlp_grpc", "receivers.otlp_grpc.listen", receivers.otlp_grpc.listen, socket.SOCK_STREAM))
-    if receivers.otlp_http.enabled:
-        wanted.append(("otlp_http", "receivers.otlp_http.listen", receivers.otlp_http.listen, socket.SOCK_STREAM))
     bound: dict[str, socket.socket] = {}
     faults = []
     given = list(inherited)
-    for name, key, address, kind in wanted:
+    for name, (key, address, kind) in _wanted(configuration).items():
         try:
             bound[name] = _adopt(given, name, kind) or _bind(address, kind)
         except OSError as error:
-            faults.append(Fault(key, f"cannot listen on {address}: {error.strerror or error}"))
+            faults.append(_fault(key, address, error))
     _close_others(given)
     faults += _open_doors(configuration, bound)
     if faults:
-        for each in bound.values():
-            with suppress(OSError):
-                each.close()
+        _close_all(bound.values())
         raise ConfigurationError(faults)
     return bound
+
+
+def rebind(
+    configuration: Configuration, before: Configuration, bound: Mapping[str, socket.socket]
+) -> dict[str, socket.socket]:
+    """Return the sockets of another configuration: the same where the address is the same, else new ones.
+
+    Raises ConfigurationError with all faults; then nothing is bound that was not before. What is not wanted any more is
+    left open, for whoever still uses it.
+    """
+    wanted, wanted_before = _wanted(configuration), _wanted(before)
+    kept = {name: bound[name] for name in wanted if name in bound and wanted[name] == wanted_before.get(name)}
+    fresh: dict[str, socket.socket] = {}
+    faults = []
+    for name, (key, address, kind) in wanted.items():
+        try:
+            if name not in kept:
+                fresh[name] = _bind(address, kind)
+        except OSError as error:
+            faults.append(_fault(key, address, error))
+    faults += _open_doors(configuration, kept | fresh)
+    if faults:
+        _close_all(fresh.values())
+        raise ConfigurationError(faults)
+    return {name: (kept | fresh)[name] for name in wanted}
+
+
+def _wanted(configuration: Configuration) -> dict[str, tuple[str, str, socket.SocketKind]]:
+    """Return {name of the socket: (key of its address, address, kind)} of the front end and the enabled receivers."""
+    receivers = configuration.receivers
+    syslog = receivers.syslog
+    wanted = {"http": ("http.listen", configuration.http.listen, socket.SOCK_STREAM)}
+    if syslog.enabled:
+        wanted["syslog.udp"] = ("receivers.syslog.udp", syslog.udp, socket.SOCK_DGRAM)
+        wanted["syslog.tcp"] = ("receivers.syslog.tcp", syslog.tcp, socket.SOCK_STREAM)
+        if syslog.tls:
+            wanted["syslog.tls"] = ("receivers.syslog.tls", syslog.tls, socket.SOCK_STREAM)
+    if receivers.otlp_grpc.enabled:
+        wanted["otlp_grpc"] = ("receivers.otlp_grpc.listen", receivers.otlp_grpc.listen, socket.SOCK_STREAM)
+    if receivers.otlp_http.enabled:
+        wanted["otlp_http"] = ("receivers.otlp_http.listen", receivers.otlp_http.listen, socket.SOCK_STREAM)
+    return wanted
+
+
+def _fault(key: str, address: str, error: OSError) -> Fault:
+    return Fault(key, f"cannot listen on {address}: {error.strerror or error}")
+
+
+def _close_all(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        with suppress(OSError):
+            each.close()
 
 
 def _open_doors(configuration: Configuration, bound: dict[str, socket.socket]) -> list[Fault]:

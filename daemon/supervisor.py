@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import trio
 
-from daemon.configuration import Configuration
-from daemon.health import ChildHealth, make_status
+from daemon.child import Child, End
+from daemon.configuration import Configuration, ConfigurationError
+from daemon.health import make_status
 from daemon.ledger import Ledger
 from daemon.notify import notify
 from daemon.places import last_alive_ns, mark_alive
-from daemon.restart import Decision, RestartHistory
+from daemon.reload import compare
+from daemon.restart import Decision
 from daemon.runner import Assignment
 from daemon.spawner import Spawner, SpawnError, become_subreaper
 from daemon.suspects import Suspects, Verdict
@@ -42,55 +41,10 @@ STOP_S = 3.0  # for one actor to end once nobody sends to it
 EDGE_BOUND = 64  # messages
 CONTROL_BOUND = 4096
 ABSENCE_S = 5.0  # a daemon that was away for longer has missed something
-ERROR, WARN = 17, 13  # SeverityNumber
-FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ERROR, WARN, INFO = 17, 13, 9  # SeverityNumber
 AT_ONCE = Decision(0.0, down=False, escalate=False)  # what someone asked for is no fault of the actor
 
 log = logging.getLogger(__name__)
-
-
-class Child:
-    """One actor: its spec, its present process, and what is known of it."""
-
-    def __init__(self, spec: ChildSpec) -> None:
-        self.spec = spec
-        self.health = ChildHealth(spec)
-        self.history = RestartHistory(spec.policy)
-        self.incarnation = 0
-        self.pid = 0
-        self.started_s = 0.0
-        self.last_beat_s = 0.0
-        self.ready = trio.Event()
-        self.ended = trio.Event()
-        self.wanted = trio.Event()  # someone asked for a restart now
-        self.hangs = False  # it is being killed because it gave no heartbeat
-
-    def kill(self) -> None:
-        if self.pid:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-
-
-class End(msgspec.Struct, frozen=True):
-    """How a child ended."""
-
-    status: int = 0  # as wait(2) has it
-    hung: bool = False
-    note: str = ""
-
-    @property
-    def of_itself(self) -> bool:
-        """Tell whether it was its own doing: SIGKILL from outside says nothing of what it was handling."""
-        return self.hung or (self.status != 0 and not (os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) in FROM_OUTSIDE))
-
-    def describe(self) -> str:
-        if self.note:
-            return self.note
-        if self.hung:
-            return "hung and was killed"
-        if os.WIFSIGNALED(self.status):
-            return f"was ended by {signal.Signals(os.WTERMSIG(self.status)).name}"
-        return f"exited with status {os.WEXITSTATUS(self.status)}"
 
 
 class Escalation(Exception):
@@ -106,7 +60,10 @@ class Supervisor:
         state_dir: Path,
         runtime_dir: Path,
         about: dict[str, Any],
+        reread: Callable[[], tuple[Configuration, Mapping[str, socket.socket]]],
     ) -> None:
+        """`reread` returns the configuration as it is now, and the sockets for it. Raises ConfigurationError."""
+        self._reread = reread
         self._configuration = configuration
         self._sockets = sockets
         self._state_dir = state_dir
@@ -120,6 +77,8 @@ class Supervisor:
         self._suspects = Suspects()
         self._last_alive_ns = last_alive_ns(state_dir)
         self._stopping = False
+        self._one_reload = trio.Lock()
+        self._nursery: trio.Nursery
 
     # -- life
 
@@ -129,10 +88,11 @@ class Supervisor:
         try:
             await self._spawner.start()
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 nursery.start_soon(self._receive)
                 nursery.start_soon(self._watch_beats)
                 nursery.start_soon(self._publish_status)
-                await self._start_all(nursery)
+                await self._start_all()
                 self._tell_of_absence()
                 started.set()
                 notify("READY=1")
@@ -146,13 +106,10 @@ class Supervisor:
             self._spawner.close()
             self._post.close()
 
-    async def _start_all(self, nursery: trio.Nursery) -> None:
+    async def _start_all(self) -> None:
         for child in self.children.values():
-            nursery.start_soon(self._keep, child)
-            with trio.move_on_after(READY_S) as patience:
-                await child.ready.wait()
-            if patience.cancelled_caught:
-                log.warning("%s is not ready after %.0f s: %s", child.spec.name, READY_S, child.health.note)
+            self._nursery.start_soon(self._keep, child)
+            await _wait_ready(child)
 
     async def _stop_all(self) -> None:
         """Let each role drain in turn, receivers first; then whatever is left is killed."""
@@ -177,7 +134,7 @@ class Supervisor:
         while True:
             end = await self._run_once(child)
             note = end.describe()
-            if self._stopping:
+            if self._stopping or child.leaves:
                 child.ended.set()
                 return
             asked, child.wanted = child.wanted.is_set(), trio.Event()
@@ -265,6 +222,77 @@ class Supervisor:
     def _command(self, child: Child, verb: str) -> None:
         self._post.outbox(child.spec.name, "control").send_nowait(Command(verb))
 
+    # -- another configuration
+
+    async def reload(self) -> Reply:
+        """Read the configuration anew and restart what it changes; one with a fault changes nothing."""
+        async with self._one_reload:
+            notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                configuration, sockets = self._reread()
+            except ConfigurationError as error:
+                for fault in error.faults:
+                    log.error("the configuration has a fault and stays as it was: %s", fault)
+                self._tell("reload_refused", "tocsin: the configuration has faults and stays as it was", severity=ERROR)
+                return Reply(False, "\n".join(["the configuration stays as it was:", *map(str, error.faults)]))
+            finally:
+                notify("READY=1")
+            done = await self._apply(configuration, sockets)
+            text = f"tocsin: the configuration was read anew: {done}"
+            log.info("%s", text.removeprefix("tocsin: "))
+            self._tell("reload", text, severity=INFO)
+            return Reply(True, text.removeprefix("tocsin: "))
+
+    async def _apply(self, configuration: Configuration, sockets: Mapping[str, socket.socket]) -> str:
+        """Bring the actors into line with a configuration; return in words what was done."""
+        before = {name: child.spec for name, child in self.children.items()}
+        moved = {name for name, bound in sockets.items() if self._sockets.get(name) is not bound}
+        change = compare(before, child_specs(configuration), moved, keep_windows=self._has_same_bound(configuration))
+        unused = [bound for bound in self._sockets.values() if bound not in sockets.values()]
+        self._configuration, self._sockets = configuration, sockets
+        for name in change.gone:
+            await self._take_leave(self.children[name])
+        for spec in change.specs:
+            await self._follow(spec, restart=spec.name in change.changed)
+        self.children = {spec.name: self.children[spec.name] for spec in change.specs}
+        for bound in unused:
+            bound.close()
+        return change.describe()
+
+    def _has_same_bound(self, configuration: Configuration) -> bool:
+        return configuration.daemon.queue_max == self._configuration.daemon.queue_max
+
+    async def _follow(self, spec: ChildSpec, *, restart: bool) -> None:
+        child = self.children.get(spec.name)
+        if child is None:
+            child = self.children[spec.name] = Child(spec)
+            self._nursery.start_soon(self._keep, child)
+            await _wait_ready(child)
+            return
+        child.change(spec)
+        if restart:
+            child.wanted.set()
+            await self._end(child)
+            await _wait_ready(child)
+
+    async def _take_leave(self, child: Child) -> None:
+        child.leaves = True
+        await self._end(child)
+        child.wanted.set()  # should it be waiting for a restart
+        await child.ended.wait()
+
+    async def _end(self, child: Child) -> None:
+        """End a child's present process: a receiver drains, for what it has read and not spooled would be lost."""
+        child.ready = trio.Event()
+        incarnation = child.incarnation
+        if child.spec.role == "receiver":
+            self._command(child, "drain")
+            with trio.move_on_after(self._configuration.daemon.drain_s):
+                while child.pid and child.incarnation == incarnation:
+                    await trio.sleep(0.02)
+        if child.incarnation == incarnation:
+            child.kill()
+
     # -- what the daemon itself has seen
 
     def _tell(self, kind: str, text: str, *, severity: int = WARN, **fields: Any) -> None:
@@ -287,14 +315,14 @@ class Supervisor:
             if isinstance(message, Beat):
                 self._take_beat(message)
             elif isinstance(message, Request):
-                self._post.outbox(message.reply_to, "control").send_nowait(self._answer(message))
+                self._nursery.start_soon(self._answer, message)
 
     def _take_beat(self, beat: Beat) -> None:
         child = self.children.get(beat.actor)
         if child is None or beat.incarnation != child.incarnation:
             return
         child.last_beat_s = trio.current_time()
-        first = child.health.state in ("starting", "down") and beat.state in ("ok", "degraded")
+        first = not child.ready.is_set() and beat.state in ("ok", "degraded")
         child.health.take_beat(beat)
         self._ledger.take_beat(child.spec.role, beat)
         if first:
@@ -308,12 +336,16 @@ class Supervisor:
             if child.spec.role == "receiver":
                 self._command(child, "resend")
 
-    def _answer(self, request: Request) -> Reply:
+    async def _answer(self, request: Request) -> None:
         if request.verb == "restart":
-            return self._restart(request.name)
-        if request.verb == "retry":
-            return self._retry(request)
-        return Reply(False, f"the daemon does not know how to {request.verb}")
+            reply = self._restart(request.name)
+        elif request.verb == "retry":
+            reply = self._retry(request)
+        elif request.verb == "reload":
+            reply = await self.reload()
+        else:
+            reply = Reply(False, f"the daemon does not know how to {request.verb}")
+        self._post.outbox(request.reply_to, "control").send_nowait(reply)
 
     def _restart(self, name: str) -> Reply:
         child = self.children.get(name)
@@ -380,3 +412,10 @@ def _what_next(decision: Decision) -> str:
     if decision.escalate:
         return "too often: the daemon gives up"
     return "restart now" if decision.delay_s == 0 else f"restart in {decision.delay_s:.1f} s"
+
+
+async def _wait_ready(child: Child) -> None:
+    with trio.move_on_after(READY_S) as patience:
+        await child.ready.wait()
+    if patience.cancelled_caught:
+        log.warning("%s is not ready after %.0f s: %s", child.spec.name, READY_S, child.health.note)

@@ -10,14 +10,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import trio
 
 from daemon.activation import show_address, take_sockets
-from daemon.configuration import Configuration, ConfigurationError
-from daemon.listeners import bind_all
+from daemon.configuration import Configuration, ConfigurationError, Fault, config_path, read_configuration
+from daemon.listeners import bind_all, rebind
 from daemon.logs import set_up_logging
 from daemon.notify import notify
 from daemon.places import PlaceError, StateLock, make_private, remove_leftovers, runtime_directory, state_directory, write_about
@@ -65,7 +66,14 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         "runtime_dir": str(runtime_dir),
     }
     write_about(state_dir, about)
-    supervisor = Supervisor(configuration, sockets, state_dir=state_dir, runtime_dir=runtime_dir, about=about)
+    supervisor = Supervisor(
+        configuration,
+        sockets,
+        state_dir=state_dir,
+        runtime_dir=runtime_dir,
+        about=about,
+        reread=Rereading(arguments.config, configuration, sockets),
+    )
     try:
         return trio.run(_run, configuration, supervisor, sockets)
     finally:
@@ -74,6 +82,27 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         with suppress(OSError):
             (state_dir / "daemon.json").unlink()
         lock.release()
+
+
+class Rereading:
+    """Reads the configuration again, and binds what it has that the one before had not. Raises ConfigurationError."""
+
+    def __init__(self, path: Path | None, configuration: Configuration, sockets: Mapping[str, socket.socket]) -> None:
+        self._path, self._configuration, self._sockets = path, configuration, sockets
+
+    def __call__(self) -> tuple[Configuration, Mapping[str, socket.socket]]:
+        configuration = read_configuration(config_path(self._path))
+        if faults := list(_immovable(self._configuration, configuration)):
+            raise ConfigurationError(faults)
+        self._sockets = rebind(configuration, self._configuration, self._sockets)
+        self._configuration = configuration
+        return configuration, self._sockets
+
+
+def _immovable(before: Configuration, after: Configuration) -> Iterator[Fault]:
+    for key in ("state_dir", "runtime_dir"):
+        if getattr(before, key) != getattr(after, key):
+            yield Fault(key, "cannot change while the daemon runs: start it anew")
 
 
 def _allow_many_files() -> None:
@@ -89,6 +118,7 @@ async def _run(configuration: Configuration, supervisor: Supervisor, sockets: Ma
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_follow_signals, stop, nursery.cancel_scope)
+            nursery.start_soon(_follow_reloads, supervisor, started)
             nursery.start_soon(_greet, configuration, sockets, started)
             await supervisor.run(started=started, stop=stop)
             nursery.cancel_scope.cancel()
@@ -109,6 +139,14 @@ async def _follow_signals(stop: trio.Event, everything: trio.CancelScope) -> Non
             else:
                 _say("tocsin: draining; once more ends at once")
                 stop.set()
+
+
+async def _follow_reloads(supervisor: Supervisor, started: trio.Event) -> None:
+    """SIGHUP: read the configuration anew."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        await started.wait()
+        async for _ in signals:
+            await supervisor.reload()
 
 
 async def _greet(configuration: Configuration, sockets: Mapping[str, socket.socket], started: trio.Event) -> None:

@@ -1,0 +1,75 @@
+"""Another configuration while the daemon runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+from tests.daemon_process import DaemonProcess, free_ports
+from tests.system.test_commands import tocsin
+
+
+def pids(daemon: DaemonProcess) -> dict[str, int]:
+    return {name: account["pid"] for name, account in daemon.health()["actors"].items()}
+
+
+def changed(before: dict[str, int], after: dict[str, int]) -> set[str]:
+    return {name for name in before.keys() & after.keys() if before[name] != after[name]}
+
+
+def test_a_reload_restarts_what_changed_and_drops_no_connection_of_the_rest(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    config = ["--config", str(own_daemon.config)]
+    before, text = pids(own_daemon), own_daemon.config.read_text()
+    with socket.create_connection(("127.0.0.1", own_daemon.syslog)) as tcp:
+        tcp.sendall(b"<38>Nov 23 10:00:00 web app: request 0 served\n")
+        own_daemon.config.write_text(text + "[alerts]\nper_day = 7\n[detectors.cusum]\nenabled = false\n")
+        os.kill(own_daemon.pid, signal.SIGHUP)
+        own_daemon.wait_until(lambda: any("was read anew" in notice for notice in own_daemon.notices()))
+        own_daemon.wait_until(lambda: "cusum" not in pids(own_daemon) and all(pids(own_daemon).values()))
+        after = pids(own_daemon)
+        assert before.keys() - after.keys() == {"cusum"} and after.keys() <= before.keys()
+        assert changed(before, after) == {"scorer", "parser"}
+        tcp.sendall(b"<38>Nov 23 10:00:00 web app: request 1 served\n")
+        own_daemon.wait_until(lambda: len(own_daemon.events()) == 2)
+
+    again = tocsin("reload", *config)
+    assert again.returncode == 0 and "nothing changed" in again.stdout
+    own_daemon.config.write_text(text)
+    assert "started cusum; restarted scorer, parser" in tocsin("reload", *config).stdout
+    own_daemon.wait_until(lambda: own_daemon.actor("cusum")["state"] == "ok")
+    assert own_daemon.health()["state"] == "ok"
+
+
+def test_a_fault_leaves_everything_as_it_was_and_says_where_it_is(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    before, text = pids(own_daemon), own_daemon.config.read_text()
+    own_daemon.config.write_text(text + "[alerts]\nper_day = 'many'\n")
+    os.kill(own_daemon.pid, signal.SIGHUP)
+    line = len(text.splitlines()) + 2
+    own_daemon.wait_until(lambda: f"{own_daemon.config}:{line}: alerts.per_day" in own_daemon.log.read_text())
+    own_daemon.config.write_text(text.replace(str(own_daemon.state_dir), "/elsewhere"))
+    os.kill(own_daemon.pid, signal.SIGHUP)
+    own_daemon.wait_until(lambda: "state_dir: cannot change while the daemon runs" in own_daemon.log.read_text())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        own_daemon.config.write_text(text.replace(f'tcp = "127.0.0.1:{own_daemon.syslog}"', f'tcp = "127.0.0.1:{port}"'))
+        os.kill(own_daemon.pid, signal.SIGHUP)
+        own_daemon.wait_until(lambda: f"cannot listen on 127.0.0.1:{port}" in own_daemon.log.read_text())
+    assert pids(own_daemon) == before
+    own_daemon.wait_until(lambda: sum("has faults" in notice for notice in own_daemon.notices()) == 3)
+
+
+def test_a_receiver_that_moves_to_another_port_loses_nothing(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    text, old = own_daemon.config.read_text(), own_daemon.syslog
+    own_daemon.send_tcp(b"".join(b"<38>Nov 23 10:00:00 web app: request %d served\n" % i for i in range(2_000)))
+    (own_daemon.syslog,) = free_ports(1)
+    own_daemon.config.write_text(text.replace(f":{old}", f":{own_daemon.syslog}"))
+    moved = tocsin("reload", "--config", str(own_daemon.config))
+    assert moved.stdout.startswith("tocsin: the configuration was read anew: restarted syslog")
+    own_daemon.send_udp(b"<38>Nov 23 10:00:00 web app: request 2000 served")
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 2_001)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", old)) != 0, "nobody listens there any more"
