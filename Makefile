@@ -6,7 +6,7 @@ STATE ?= state
 PREFIX ?= /usr/local
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check install uninstall deb boot bench chaos fuzz
+.PHONY: run test check install uninstall deb boot bench chaos soak fuzz
 .PHONY: bench-parsing bench-sequence bench-detectors bench-spool lock clean help
 .DEFAULT_GOAL := help
 
@@ -62,6 +62,9 @@ bench-spool: $(VENV)/.dev  ## cost of both kinds of fsync, in the spool and in t
 
 chaos: $(VENV)/.dev  ## kill an actor a second under load, and account for every record (ARGS="--seconds 120")
 	@$(BIN)/python -m tests.system.chaos $(ARGS)
+
+soak: $(VENV)/.dev  ## run for long, and hold the memory of each process against what it was (ARGS="--minutes 20 --rate 2000")
+	@$(BIN)/python -m tests.system.soak $(ARGS)
 
 fuzz: $(VENV)/.dev  ## hostile inputs for every receiver and the parser (ARGS="--inputs 1000000 --seed 1")
 	@$(BIN)/python -m tests.system.fuzz $(ARGS)

@@ -27,11 +27,17 @@ class Child:
         self.pid = 0
         self.started_s = 0.0
         self.last_beat_s = 0.0
+        self.died_s = 0.0  # 0: never yet
         self.ready = trio.Event()
         self.ended = trio.Event()
         self.wanted = trio.Event()  # someone asked for a restart now
         self.hangs = False  # it is being killed because it gave no heartbeat
         self.leaves = False  # the configuration has no place for it any more
+
+    def note_ready(self, now_s: float) -> None:
+        """Note that it is ready, and how long that took since it died."""
+        if self.died_s:
+            self.health.restart_ms = round(1_000 * (now_s - self.died_s))
 
     def change(self, spec: ChildSpec) -> None:
         """Take another spec; it counts from the next start on."""

@@ -21,6 +21,7 @@ class ChildHealth:
         self.note = ""
         self.pid = 0
         self.restarts = 0
+        self.restart_ms = 0  # from its last death to the heartbeat that said it was ready again
         self.disturbed = False  # it died since the last status frame, however fast it was back
         self.gauges: dict[str, int] = {}
         self._counters: Counter[str] = Counter()  # of this incarnation
@@ -59,6 +60,7 @@ class ChildHealth:
             "note": self.note,
             "pid": self.pid,
             "restarts": self.restarts,
+            "restart_ms": self.restart_ms,
             "counters": self.counters,
             "gauges": self.gauges,
         }

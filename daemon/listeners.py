@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -106,15 +106,22 @@ def bind_all(configuration: Configuration, inherited: Sequence[InheritedSocket] 
 
 
 def rebind(
-    configuration: Configuration, before: Configuration, bound: Mapping[str, socket.socket]
+    configuration: Configuration, before: Configuration, bound: Mapping[str, socket.socket], adopted: Set[str] = frozenset()
 ) -> dict[str, socket.socket]:
     """Return the sockets of another configuration: the same where the address is the same, else new ones.
+
+    Those in `adopted` are systemd's: they stay whatever the address, for the configuration does not bind them, and
+    nobody else would read what they go on to receive.
 
     Raises ConfigurationError with all faults; then nothing is bound that was not before. What is not wanted any more is
     left open, for whoever still uses it.
     """
     wanted, wanted_before = _wanted(configuration), _wanted(before)
-    kept = {name: bound[name] for name in wanted if name in bound and wanted[name] == wanted_before.get(name)}
+    kept = {
+        name: each
+        for name, each in bound.items()
+        if name in adopted or (name in wanted and wanted[name] == wanted_before.get(name))
+    }
     fresh: dict[str, socket.socket] = {}
     faults = []
     for name, (key, address, kind) in wanted.items():
@@ -127,7 +134,7 @@ def rebind(
     if faults:
         _close_all(fresh.values())
         raise ConfigurationError(faults)
-    return {name: (kept | fresh)[name] for name in wanted}
+    return kept | fresh
 
 
 def _wanted(configuration: Configuration) -> dict[str, tuple[str, str, socket.SocketKind]]:

@@ -139,9 +139,10 @@ class Supervisor:
                 return
             asked, child.wanted = child.wanted.is_set(), trio.Event()
             verdict = self._find_culprit(child, end)
-            now_s = trio.current_time()
+            now_s = child.died_s = trio.current_time()
             forgiven = asked or verdict in ("quarantine", "pass over")
             decision = AT_ONCE if forgiven else child.history.decide(now_s, now_s - child.started_s)
+            child.ready = trio.Event()
             child.health.take_death(down=decision.down, note=note)
             log.warning("%s %s; %s", child.spec.name, note, _what_next(decision))
             if not asked:
@@ -327,6 +328,7 @@ class Supervisor:
         self._ledger.take_beat(child.spec.role, beat)
         if first:
             child.ready.set()
+            child.note_ready(trio.current_time())
             if child.incarnation > 1 and child.spec.loses_batches:
                 self._announce_loss()
 

@@ -152,7 +152,7 @@ def metrics_of_the_code() -> set[str]:
     gauges = dict.fromkeys(re.findall(r'gauges\["(\w+)"\]', code), 1)
     for name in DETECTORS:
         gauges |= detector_class(name)().statistics()
-    account = {"restarts": 0, "state": "ok", "counters": counters, "gauges": gauges}
+    account = {"restarts": 0, "restart_ms": 0, "state": "ok", "counters": counters, "gauges": gauges}
     source = {"received": 1, "committed": 1, "in_flight": 0, "dropped": {"spool_full": 1}}
     edge = {"from": "any", "to": "other", "sent": 1, "handled": 1, "lost": 0, "in_flight": 0}
     ledger = {"sources": {"any": source}, "edges": [edge], "breaks": 0}

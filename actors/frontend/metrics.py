@@ -41,6 +41,7 @@ def expose(health: Mapping[str, Any], *, throughput_eps: int, queue_depth: int, 
     out.add("queue_max_records", "gauge", queue_max)
     for actor, account in health.get("actors", {}).items():
         out.add("actor_restarts_total", "counter", account["restarts"], actor=actor)
+        out.add("actor_restart_seconds", "gauge", account["restart_ms"] / 1_000, actor=actor)
         for state in STATES:
             out.add("actor_state", "gauge", int(account["state"] == state), actor=actor, state=state)
         for name, value in account["counters"].items():

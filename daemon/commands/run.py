@@ -10,13 +10,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import trio
 
-from daemon.activation import show_address, take_sockets
+from daemon.activation import InheritedSocket, show_address, take_sockets
 from daemon.configuration import Configuration, ConfigurationError, Fault, config_path, read_configuration
 from daemon.listeners import bind_all, rebind
 from daemon.logs import set_up_logging
@@ -72,7 +72,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         state_dir=state_dir,
         runtime_dir=runtime_dir,
         about=about,
-        reread=Rereading(arguments.config, configuration, sockets),
+        reread=Rereading(arguments.config, configuration, sockets, inherited),
     )
     try:
         return trio.run(_run, configuration, supervisor, sockets)
@@ -87,14 +87,22 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
 class Rereading:
     """Reads the configuration again, and binds what it has that the one before had not. Raises ConfigurationError."""
 
-    def __init__(self, path: Path | None, configuration: Configuration, sockets: Mapping[str, socket.socket]) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        configuration: Configuration,
+        sockets: Mapping[str, socket.socket],
+        inherited: Sequence[InheritedSocket],
+    ) -> None:
         self._path, self._configuration, self._sockets = path, configuration, sockets
+        given = [each.socket for each in inherited]
+        self._adopted = {name for name, bound in sockets.items() if bound in given}
 
     def __call__(self) -> tuple[Configuration, Mapping[str, socket.socket]]:
         configuration = read_configuration(config_path(self._path))
         if faults := list(_immovable(self._configuration, configuration)):
             raise ConfigurationError(faults)
-        self._sockets = rebind(configuration, self._configuration, self._sockets)
+        self._sockets = rebind(configuration, self._configuration, self._sockets, self._adopted)
         self._configuration = configuration
         return configuration, self._sockets
 

@@ -70,5 +70,7 @@ def test_sockets_stay_where_the_address_stays_and_a_fault_binds_nothing() -> Non
     again = rebind(after, before, bound)
     assert again["http"] is bound["http"]
     assert again["syslog.tcp"].getsockname()[1] == again["syslog.udp"].getsockname()[1] == three
+    held = rebind(after, before, bound, {"syslog.udp", "syslog.tcp"})
+    assert held == bound, "what systemd holds stays, whatever the address"
     for each in {*bound.values(), *again.values()}:
         each.close()

@@ -1,5 +1,8 @@
 """Kill a random actor every second under load from TCP, a file and OTLP; then prove that nothing was lost or doubled.
 
+With `--whole N` the daemon as a whole is killed instead, N times, the supervisor alone and all its processes at once in
+turn, and started again each time.
+
 What "accepted" means is each way's own: a file's line, once it is written; an OTLP record, once its request is answered;
 a line over TCP, once the receiver has spooled it (TCP has no acknowledgement that a sender could wait for), which the
 spool itself tells: its sequences have no gaps, and each has to be stored.
@@ -42,8 +45,20 @@ class Report(msgspec.Struct):
     doubled: dict[str, int]
     not_framed: int
     longest_pause_s: float
-    slowest_restart_s: float
     restarts_s: list[float]
+    ledger: dict[str, Any]
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the daemon's own ledger adds up, with nothing left in flight."""
+        return self.ledger["breaks"] == 0 and all(
+            account["in_flight"] == 0 and account["received"] == account["committed"] + sum(account["dropped"].values())
+            for account in self.ledger["sources"].values()
+        )
+
+    @property
+    def is_good(self) -> bool:
+        return not any(self.lost.values()) and not any(self.doubled.values()) and not self.not_framed and self.is_closed
 
     def text(self) -> str:
         middle = sorted(self.restarts_s)[len(self.restarts_s) // 2] if self.restarts_s else 0.0
@@ -53,7 +68,9 @@ class Report(msgspec.Struct):
                 f"sent: {self.sent}, stored: {self.stored}",
                 f"lost: {self.lost}, doubled: {self.doubled}, not framed: {self.not_framed}",
                 f"longest pause of the frames: {self.longest_pause_s:.2f} s",
-                f"restart to ready: median {middle:.2f} s, slowest {self.slowest_restart_s:.2f} s",
+                f"restart to ready: median {middle:.2f} s, slowest {max(self.restarts_s, default=0.0):.2f} s",
+                f"ledger: {'closed' if self.is_closed else 'NOT CLOSED'}, {self.ledger['breaks']} breaks, "
+                f"{sum(edge['lost'] for edge in self.ledger['edges'])} messages went down with processes",
             )
         )
 
@@ -90,8 +107,11 @@ class TcpFeed:
         self._port = port
         self._tcp: socket.socket | None = None
 
+    def make(self, first: int, count: int) -> bytes:
+        return b"".join(b"<38>Nov 23 10:00:00 web app: %s\n" % line("tcp", first + i).encode() for i in range(count))
+
     def __call__(self, first: int, count: int) -> None:
-        chunk = b"".join(b"<38>Nov 23 10:00:00 web app: %s\n" % line("tcp", first + i).encode() for i in range(count))
+        chunk = self.make(first, count)
         try:
             if self._tcp is None:
                 self._tcp = socket.create_connection(("127.0.0.1", self._port), timeout=20)
@@ -116,6 +136,7 @@ class FrameReader(threading.Thread):
         self.last = ""
         self.longest_pause_s = 0.0
         self._last_s = time.monotonic()
+        self.timing = True  # no longer, once nothing is sent: what comes then are notices, now and then
 
     def run(self) -> None:
         while not self._over.is_set():
@@ -137,7 +158,8 @@ class FrameReader(threading.Thread):
 
     def _take(self, event_id: str) -> None:
         now_s = time.monotonic()
-        self.longest_pause_s = max(self.longest_pause_s, now_s - self._last_s)
+        if self.timing:
+            self.longest_pause_s = max(self.longest_pause_s, now_s - self._last_s)
         self._last_s, self.last = now_s, event_id
         self.ids.add(event_id)
 
@@ -161,18 +183,34 @@ class Killer:
         self.restarts_s: list[float] = []
 
     def kill_one(self) -> None:
-        actors = {name: account["pid"] for name, account in self._health().items() if account["pid"]}
+        actors: dict[str, int] = {}
+        while not actors:
+            actors = {name: account["pid"] for name, account in self._health().items() if account["pid"]}
         name = self._random.choice(sorted(actors))
         os.kill(actors[name], signal.SIGKILL)
         self.kills[name] += 1
         began_s = time.monotonic()
         while time.monotonic() < began_s + 10:
             account = self._health().get(name, {})
-            if account.get("pid") not in (None, 0, actors[name]) and account["counters"] is not None:
-                self.restarts_s.append(time.monotonic() - began_s)
+            if account.get("pid") not in (None, 0, actors[name]) and account["restart_ms"]:
+                self.restarts_s.append(account["restart_ms"] / 1_000)
                 return
             time.sleep(0.05)
         raise AssertionError(f"{name} is not back")
+
+    def kill_whole(self) -> None:
+        """Kill the supervisor, or every process at once; start the daemon again once none of them is left."""
+        daemon = self._daemon_process
+        processes = daemon.processes()
+        everything = bool(self.kills["supervisor"] > self.kills["all at once"])
+        for pid in processes.values() if everything else [processes["supervisor"]]:
+            os.kill(pid, signal.SIGKILL)
+        self.kills["all at once" if everything else "supervisor"] += 1
+        daemon.kill()
+        daemon.wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes.values()), 10)
+        began_s = time.monotonic()
+        daemon.start()
+        self.restarts_s.append(time.monotonic() - began_s)
 
     def _health(self) -> dict[str, Any]:
         try:
@@ -181,8 +219,8 @@ class Killer:
             return {}
 
 
-def run(folder: Path, *, seconds: float, rate: int, seed: int) -> Report:
-    """Run the whole and return what it showed."""
+def run(folder: Path, *, seconds: float, rate: int, seed: int, whole: int = 0) -> Report:
+    """Run the whole and return what it showed. `whole`: how often to kill the daemon as a whole, instead of single actors."""
     log = folder / "chaos.log"
     log.touch()
     daemon = DaemonProcess(folder, files=[str(log)], more="[daemon]\nqueue_max = 10000\n")
@@ -207,8 +245,14 @@ def run(folder: Path, *, seconds: float, rate: int, seed: int) -> Report:
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             began_s = time.monotonic()
-            killer.kill_one()
-            time.sleep(max(0.0, began_s + 1 - time.monotonic()))
+            if whole:
+                time.sleep(seconds / (whole + 1))
+                if killer.kills.total() < whole:
+                    killer.kill_whole()
+            else:
+                killer.kill_one()
+                time.sleep(max(0.0, began_s + 1 - time.monotonic()))
+        reader.timing = False
         sent = {name: feeder.finish() for name, feeder in feeders.items()}
         provider.force_flush(60_000)
         provider.shutdown()
@@ -216,6 +260,7 @@ def run(folder: Path, *, seconds: float, rate: int, seed: int) -> Report:
         time.sleep(3)
         tcp.close()
         reader.finish()
+        daemon.wait_until(lambda: daemon.health()["ledger"]["sources"]["internal"]["in_flight"] == 0, 10)
         return _judge(daemon, sent, killer, reader)
 
 
@@ -226,6 +271,7 @@ def _judge(daemon: DaemonProcess, sent: dict[str, int], killer: Killer, reader: 
         way, _, number, *_ = event["message"].split()
         stored[way][int(number)] += 1
         ids.add(event["id"])
+    ledger = daemon.health()["ledger"]
     accepted = {"file": sent["file"], "otlp": sent["otlp"], "tcp": _spooled(daemon, "syslog")}
     return Report(
         killer.kills,
@@ -235,18 +281,18 @@ def _judge(daemon: DaemonProcess, sent: dict[str, int], killer: Killer, reader: 
         {name: sum(counts.values()) - len(counts) for name, counts in stored.items()},
         len(ids - reader.ids),
         reader.longest_pause_s,
-        max(killer.restarts_s, default=0.0),
         killer.restarts_s,
+        ledger,
     )
 
 
 def _spooled(daemon: DaemonProcess, receiver: str) -> int:
-    """Return how many records a receiver's spool has ever taken: its sequences have no gaps."""
+    """Return how many records a receiver's spool has ever taken, by the spool itself."""
     os.kill(daemon.actor(receiver)["pid"], signal.SIGSTOP)
     from actors.receivers.spool import Spool
 
     spool = Spool(daemon.state_dir / "spool" / receiver, max_bytes=1 << 40)
-    return spool.next - 1
+    return spool.accepted
 
 
 def main() -> int:
@@ -254,12 +300,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--rate", type=int, default=3_000, help="events a second, over all three ways")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--whole", type=int, default=0, metavar="N", help="kill the daemon as a whole, N times")
     arguments = parser.parse_args()
-    print(f"killing an actor a second for {arguments.seconds:.0f} s ...", file=sys.stderr)
+    what = f"killing the daemon {arguments.whole} times in" if arguments.whole else "killing an actor a second for"
+    print(f"{what} {arguments.seconds:.0f} s ...", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="tocsin-chaos-") as folder:
-        report = run(Path(folder), seconds=arguments.seconds, rate=arguments.rate, seed=arguments.seed)
+        report = run(
+            Path(folder), seconds=arguments.seconds, rate=arguments.rate, seed=arguments.seed, whole=arguments.whole
+        )
     print(report.text())
-    return int(any(report.lost.values()) or any(report.doubled.values()) or report.not_framed > 0)
+    return 0 if report.is_good else 1
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -128,5 +129,23 @@ def test_a_batch_that_kills_a_detector_twice_is_passed_over_by_it_alone(tmp_path
         account = daemon.actor("hst")
         assert account["restarts"] == 2
         assert "passes over them" in daemon.log.read_text()
+    finally:
+        daemon.end()
+
+
+def test_a_detector_that_always_dies_is_down_in_the_end_and_the_stream_goes_on(tmp_path: Path) -> None:
+    daemon = start(tmp_path, IN_DETECTOR | {"condition": "True", "fault": "raise ValueError"})
+    try:
+        sent = 0
+        while daemon.actor("hst")["state"] != "down":
+            assert daemon.actor("hst")["restarts"] < 40, "it has used up more than twice its budget"
+            daemon.send_tcp(lines(sent, 10))
+            sent += 10
+            time.sleep(0.2)
+        daemon.send_tcp(lines(sent, 10))
+        daemon.wait_until(lambda: len(daemon.events()) == sent + 10)
+        health = daemon.health()
+        assert health["state"] == "degraded" and health["actors"]["parser"]["restarts"] == 0
+        assert health["ledger"]["breaks"] == 0
     finally:
         daemon.end()

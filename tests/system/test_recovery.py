@@ -124,14 +124,14 @@ def test_a_killed_receiver_loses_nothing_that_it_had_accepted(own_daemon: Daemon
 def test_a_hung_detector_is_found_and_replaced_while_the_stream_goes_on(own_daemon: DaemonProcess, name: str) -> None:
     own_daemon.start()
     hung = own_daemon.actor(name)["pid"]
-    traffic = Traffic(own_daemon)
+    traffic = Traffic(own_daemon, rate=2_000)
     with StreamClient(own_daemon.http) as client:
         traffic.start()
         os.kill(hung, signal.SIGSTOP)
         arrivals = [time.monotonic() for payload in client.read(5) if payload.startswith(b'{"type":"event"')]
         traffic.finish()
     pauses = [later - earlier for earlier, later in pairwise(arrivals)]
-    assert max(pauses) < 1.25
+    assert max(pauses) < 1.25, "longer than the deadline of the join and a second"
     account = own_daemon.actor(name)
     assert account["pid"] != hung and account["restarts"] == 1 and account["state"] == "ok"
 
@@ -176,6 +176,34 @@ def test_what_happens_to_the_daemon_is_in_its_history(own_daemon: DaemonProcess)
     assert absence.startswith("tocsin did not run from 2026-05-13T12:00:00.000Z to ")
     assert death == "tocsin: actor markov was ended by SIGKILL; restart now"
     own_daemon.wait_until(lambda: own_daemon.health()["ledger"]["sources"]["internal"]["committed"] == 2)
+
+
+def test_a_stop_with_a_full_window_loses_nothing_and_exits_with_zero_in_time(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    window = own_daemon.health()["queue_max"] // 4
+    flood = b"".join(b"<38>Nov 23 10:00:00 web app: request %d served\n" % i for i in range(200_000))
+    with socket.create_connection(("127.0.0.1", own_daemon.syslog)) as tcp:
+
+        def send() -> None:
+            with suppress(OSError):
+                tcp.sendall(flood)
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        own_daemon.wait_until(lambda: own_daemon.health()["queue_depth"] >= window)
+        began_s = time.monotonic()
+        assert own_daemon.stop() == 0
+        assert time.monotonic() - began_s < 20 + 3
+        sender.join()
+    assert "is killed" not in own_daemon.log.read_text()
+    own_daemon.start()
+    own_daemon.wait_until(lambda: own_daemon.health()["queue_depth"] == 0)
+    account = own_daemon.health()["ledger"]["sources"]["syslog"]
+    messages = [event["message"] for event in own_daemon.events()]
+    whole = [message for message in messages if message.startswith("request ") and message.endswith(" served")]
+    assert numbers(whole) == list(range(len(whole)))
+    assert len(messages) - len(whole) <= 1, "the line in which the connection was ended"
+    assert len(messages) == account["received"] > window
 
 
 def test_killing_the_broadcaster_leaves_no_frame_out(own_daemon: DaemonProcess) -> None:

@@ -18,6 +18,7 @@ ACCOUNTS = st.fixed_dictionaries(
     {
         "state": st.sampled_from(["ok", "starting", "degraded", "down"]),
         "restarts": st.integers(0, 9),
+        "restart_ms": st.integers(0, 9_000),
         "counters": st.dictionaries(NAMES, st.integers(0, 1 << 60), max_size=5),
         "gauges": st.dictionaries(st.sampled_from(["queue_depth", "spool_bytes", "connections"]), st.integers(0, 99), max_size=3),
     }
@@ -49,6 +50,6 @@ def test_it_is_valid_exposition(actors: dict[str, Any]) -> None:
 
 
 def test_hostile_labels_are_escaped() -> None:
-    account = {"state": "ok", "restarts": 0, "counters": {}, "gauges": {}}
+    account = {"state": "ok", "restarts": 0, "restart_ms": 0, "counters": {}, "gauges": {}}
     text = expose({"actors": {'a"\\\nb': account}}, throughput_eps=0, queue_depth=0, queue_max=0)
     assert 'actor="a\\"\\\\\\nb"' in text

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+
+from actors.scoring import actor as scoring_actor
+from protocol.findings import Finding
+from protocol.messages import Findings, Judged
+from tests.fake_context import FakeContext
+
+NOW_NS = 1_790_000_000_000_000_000
+
+
+def finding(kind: str) -> Finding:
+    return Finding("holt_winters", kind, "web", 0, NOW_NS, 1e-9, 120.0, 0.0, "events in 7 min")
+
+
+def test_a_source_that_fell_silent_is_an_alert_and_an_event_of_the_stream(tmp_path: Path) -> None:
+    context = FakeContext(tmp_path, "scorer", alerts_per_day=2.0)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scoring_actor.run, context)
+            context.deliver(Findings((finding("silence"), finding("burst"))))
+            with trio.fail_after(5):
+                while not context.sent:
+                    await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    ((to, judged, _),) = context.sent
+    assert to == "alerts" and isinstance(judged, Judged) and judged.key is None
+    assert [alert.rule_id for alert in judged.alerts] == ["silence", "volume_change"]
+    assert context.told == [("silence", "source web fell silent: no event in 7 min, where 120 are its habit")]
