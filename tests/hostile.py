@@ -10,6 +10,8 @@ from pathlib import Path
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from tests.journal import export
+
 GOLDEN = Path(__file__).parent / "golden"
 LINES = [line for path in sorted(GOLDEN.glob("*/lines.txt")) for line in path.read_bytes().splitlines() if line]
 OWN_LINES = [
@@ -80,7 +82,7 @@ class Hostile:
             self._lengthen_number(out)
         else:
             out[place:place] = self.repeated(self.random.choice((10, 100, 1_000)))
-            if self.random.random() < 0.02:
+            if self.random.random() < 0.05:
                 out[place:place] = self.repeated(60_000)
 
     def repeated(self, size: int) -> bytes:
@@ -116,6 +118,17 @@ class Hostile:
         if chance < 0.45:
             return b"%d %s" % (self.random.choice((0, 1, len(message) + 3, 10**8, 10**20)), message)
         return message + self.random.choice((b"\n", b"\n", b"\n", b"\r\n", b"\0", b""))
+
+    def journal(self) -> bytes:
+        """Return an entry of the journal in its export format, often damaged."""
+        names = ("MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_PID", "__REALTIME_TIMESTAMP", "SYSLOG_FACILITY",
+                 "_SOURCE_REALTIME_TIMESTAMP", "_TRANSPORT", "_UID", "MESSAGE", "X")  # fmt: skip
+        fields = [("MESSAGE", self.line())]
+        for _ in range(self.random.randint(0, 6)):
+            number = self.random.choice((b"6", b"1778686199998000", b"9" * 30, b"-1", b"x", b"\xd9\xa3"))
+            fields.append((self.random.choice(names), self.line() if self.random.random() < 0.3 else number))
+        raw = export([fields])
+        return self.mutate(raw) if self.random.random() < 0.4 else raw
 
     # -- OTLP
 

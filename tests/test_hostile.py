@@ -90,7 +90,7 @@ def test_thousands_of_hostile_inputs() -> None:
     report = decode_hostile(6_000, seed=3)
     print(report.text())
     assert report.findings == []
-    assert set(report.inputs) == {"udp", "tcp", "tls", "file", "otlp_protobuf", "otlp_json", "grpc"}
+    assert set(report.inputs) == {"udp", "tcp", "tls", "file", "otlp_protobuf", "otlp_json", "journald", "grpc"}
     assert all(report.records[way] > 0 for way in report.inputs)
 
 

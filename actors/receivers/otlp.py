@@ -25,14 +25,15 @@ from google.rpc.status_pb2 import Status as RpcStatus
 from actors.context import Context
 from actors.http.server import ServerStatistics, make_config, serve
 from actors.receivers.intake import Intake, IntakeSettings
-from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate
+from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate, pack_records
 from actors.receivers.requests import OpenRequests, digest_of
 from actors.receivers.spool import SpoolFull
-from protocol.records import OtlpRecord, Record
+from protocol.records import Record
 
 GRPC_PATH = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 HTTP_PATH = "/v1/logs"
 MAX_BODY_BYTES = 16 << 20
+SMALL_BYTES = 1 << 16
 MAX_CONNECTIONS = 1_024
 REQUESTS = "requests"  # among the cursors: the requests that are spooled and not answered
 RETRY_S = 1
@@ -46,7 +47,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
-_encode = msgspec.msgpack.Encoder().encode
+Decoded = tuple[list[bytes], str]  # packed records, digest of the request
 
 
 class ClientGone(Exception):
@@ -69,6 +70,7 @@ class OtlpReceiver:
         self._requests = OpenRequests(self._intake.spool.cursors.get(REQUESTS, {}), trio.current_time())
         self._report = context.report
         self._statistics = ServerStatistics(MAX_CONNECTIONS)
+        self._decoding = trio.CapacityLimiter(1)
 
     # -- the ASGI application
 
@@ -95,8 +97,8 @@ class OtlpReceiver:
             await _send_grpc(send, UNIMPLEMENTED, f"only {GRPC_PATH} is served")
             return
         try:
-            message = _grpc_message(body, headers.get(b"grpc-encoding", b"").decode("latin-1"))
-            await self._accept(decode_protobuf(message), digest_of(message), peer)
+            encoding = headers.get(b"grpc-encoding", b"").decode("latin-1") or ("gzip" if body and body[0] & 1 else "")
+            await self._accept(*await self._decode(_decode_grpc, body, encoding), peer)
         except OtlpError as error:
             self._report.counters["rejected_requests"] += 1
             await _send_grpc(send, INVALID_ARGUMENT, str(error))
@@ -122,9 +124,8 @@ class OtlpReceiver:
                 self._report.counters["rejected_requests"] += 1
                 await _send_http(send, 415, kind, "use application/x-protobuf or application/json")
                 return
-            plain = inflate(body, headers.get(b"content-encoding", b"").decode("latin-1").lower())
-            decoded = decode_json(plain) if kind == "application/json" else decode_protobuf(plain)
-            await self._accept(decoded, digest_of(plain), peer)
+            encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
+            await self._accept(*await self._decode(_decode_http, body, encoding, kind), peer)
         except OtlpError as error:
             self._report.counters["rejected_requests"] += 1
             await _send_http(send, 400, kind, str(error))
@@ -134,7 +135,13 @@ class OtlpReceiver:
         else:
             await _send_http(send, 200, kind, "")
 
-    async def _accept(self, decoded: list[OtlpRecord], digest: str, peer: str) -> None:
+    async def _decode(self, decode: Callable[..., Decoded], body: bytes | None, encoding: str, *more: str) -> Decoded:
+        """Decode what is small at once, and all else one after the other in a thread: our own loop has to turn meanwhile."""
+        if body is None or (len(body) < SMALL_BYTES and encoding in ("", "identity")):
+            return decode(body, encoding, *more)
+        return await trio.to_thread.run_sync(decode, body, encoding, *more, limiter=self._decoding)
+
+    async def _accept(self, decoded: list[bytes], digest: str, peer: str) -> None:
         """Return when the records are committed. Raises Unavailable; then it is for the client to send them again."""
         if not decoded:
             return
@@ -149,14 +156,14 @@ class OtlpReceiver:
         self._report.counters["late_commits"] += patience.cancelled_caught
         self._requests.forget(digest)
 
-    async def _spool(self, decoded: list[OtlpRecord], digest: str, peer: str) -> int:
+    async def _spool(self, decoded: list[bytes], digest: str, peer: str) -> int:
         """Spool a request's records when there is credit for them; return the last sequence. Raises Unavailable."""
         with trio.move_on_after(CREDIT_S):
             await self._intake.wait_room(len(decoded))
         if not self._intake.has_credit(len(decoded)):
             raise Unavailable("the window is full; try again")
         now_ns, source = time.time_ns(), self._settings.source
-        records = [Record(now_ns, source, "otlp", peer, _encode(one)) for one in decoded]
+        records = [Record(now_ns, source, "otlp", peer, one) for one in decoded]
         self._requests.add(digest, self._intake.spool.next - 1 + len(records))
         try:
             return self._intake.put_batch(records, {REQUESTS: self._requests.cursor()})
@@ -192,6 +199,17 @@ class OtlpReceiver:
             self._report.counters["failed_connections"] = self._statistics.failed
 
 
+def _decode_grpc(body: bytes | None, encoding: str) -> Decoded:
+    message = _grpc_message(body, encoding)
+    return pack_records(decode_protobuf(message)), digest_of(message)
+
+
+def _decode_http(body: bytes, encoding: str, kind: str) -> Decoded:
+    plain = inflate(body, encoding)
+    decoded = decode_json(plain) if kind == "application/json" else decode_protobuf(plain)
+    return pack_records(decoded), digest_of(plain)
+
+
 async def _live(receive: Receive, send: Send) -> None:
     while True:
         event = (await receive())["type"]
@@ -225,7 +243,7 @@ def _grpc_message(body: bytes | None, encoding: str) -> bytes:
         raise OtlpError(f"the message has more than {MAX_BODY_BYTES} bytes")
     if len(body) < 5 or int.from_bytes(body[1:5]) != len(body) - 5:
         raise OtlpError("not one length-prefixed gRPC message")
-    return inflate(body[5:], encoding or "gzip") if body[0] & 1 else body[5:]
+    return inflate(body[5:], encoding) if body[0] & 1 else body[5:]
 
 
 async def _send_grpc(send: Send, code: int, text: str, *, retry: bool = False) -> None:

@@ -1,5 +1,9 @@
 """OTLP logs requests, protobuf and JSON, to records. Pure.
 
+A request is small and what it asks for need not be: eight million empty values, or a large resource that each of its
+records carries along. So what is made of a request is bounded (`Budget`), and of protobuf nothing is made before that is
+known (`wire`).
+
 Source: opentelemetry-proto 1.x, collector/logs/v1 and logs/v1; for JSON the proto3 mapping with the OTLP deviations:
 trace and span ids are hexadecimal, enumerations are numbers, keys are lowerCamelCase, unknown keys are ignored.
 """
@@ -7,22 +11,31 @@ trace and span ids are hexadecimal, enumerations are numbers, keys are lowerCame
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from actors.receivers.wire import Span, WireError, submessages
 from protocol.records import OtlpRecord
 
 MAX_INFLATED_BYTES = 16 << 20
 MAX_RECORDS = 100_000  # of one request; two bytes are enough for an empty one
+MAX_PARTS = 2 * MAX_RECORDS  # records, resources and scopes
+MAX_VALUES = 1_000_000  # attributes and elements of a request; a real one of 16 MiB has half as many
+MAX_MESSAGE_BYTES = 4 << 20  # of one record, resource or scope
+MAX_PACKED_BYTES = 64 << 20  # of a request's records, each with its resource and scope
+MAX_AT_ONCE_BYTES = 1 << 18  # that a parser may make objects of before anything is counted
 MAX_DEPTH = 32
 MAX_TIME_NS = (1 << 63) - 1  # the year 2262; all later stages count in signed 64 bits
 _GZIP = 16 + zlib.MAX_WBITS
+
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class OtlpError(ValueError):
@@ -45,20 +58,47 @@ def inflate(body: bytes, encoding: str) -> bytes:
     return inflated
 
 
+class Budget:
+    """How much may still be made of a request. Raises OtlpError when it is used up."""
+
+    def __init__(self) -> None:
+        self._records = MAX_RECORDS
+        self._parts = MAX_PARTS
+        self._values = MAX_VALUES
+
+    def spend_record(self) -> None:
+        self._records -= 1
+        if self._records < 0:
+            raise OtlpError(f"a request has at most {MAX_RECORDS} records, this one more")
+
+    def spend_part(self) -> None:
+        self._parts -= 1
+        if self._parts < 0:
+            raise OtlpError(f"a request has at most {MAX_PARTS} records, resources and scopes, this one more")
+
+    def spend_values(self, values: Sized) -> None:
+        self._values -= len(values)
+        if self._values < 0:
+            raise OtlpError(f"a request has at most {MAX_VALUES} values, this one more")
+
+
+def pack_records(records: list[OtlpRecord]) -> list[bytes]:
+    """Return each record as it goes into the spool. Raises OtlpError if together they are too large."""
+    packed, size = [], 0
+    for record in records:
+        packed.append(_pack(record))
+        size += len(packed[-1])
+        if size > MAX_PACKED_BYTES:
+            raise OtlpError(f"the records of a request, each with its resource, have at most {MAX_PACKED_BYTES} bytes")
+    return packed
+
+
 def decode_protobuf(body: bytes) -> list[OtlpRecord]:
     """Return the records of a protobuf request. Raises OtlpError."""
-    request = ExportLogsServiceRequest()
     try:
-        request.ParseFromString(body)
-    except DecodeError as error:
+        return list(_Protobuf(body).records())
+    except (DecodeError, WireError) as error:
         raise OtlpError(f"not an ExportLogsServiceRequest: {error}") from error
-    _check_count(sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs))
-    return list(_records(request))
-
-
-def _check_count(records: int) -> None:
-    if records > MAX_RECORDS:
-        raise OtlpError(f"a request has at most {MAX_RECORDS} records, this one {records}")
 
 
 def _known_time(time_ns: int) -> int:
@@ -66,49 +106,97 @@ def _known_time(time_ns: int) -> int:
     return time_ns if time_ns <= MAX_TIME_NS else 0
 
 
-def _records(request: Any) -> Iterator[OtlpRecord]:
-    for resource_logs in request.resource_logs:
-        resource = _plain_pairs(resource_logs.resource.attributes)
-        for scope_logs in resource_logs.scope_logs:
-            scope = _scope(scope_logs.scope.name, scope_logs.scope.version, _plain_pairs(scope_logs.scope.attributes))
-            for record in scope_logs.log_records:
-                yield _record(record, resource, scope)
+class _Protobuf:
+    """Reads the protobuf form: a small request at once, for that is fast.
 
+    A large one record by record: ExportLogsServiceRequest, ResourceLogs and ScopeLogs are then only walked.
+    """
 
-def _record(record: LogRecord, resource: dict[str, Any], scope: dict[str, Any]) -> OtlpRecord:
-    return OtlpRecord(
-        _plain(record.body),
-        _known_time(record.time_unix_nano),
-        _known_time(record.observed_time_unix_nano),
-        min(max(record.severity_number, 0), 24),
-        record.severity_text,
-        _plain_pairs(record.attributes),
-        resource,
-        scope,
-        record.trace_id.hex(),
-        record.span_id.hex(),
-        record.event_name,
-    )
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._budget = Budget()
+
+    def records(self) -> Iterator[OtlpRecord]:
+        return self._at_once() if len(self._body) <= MAX_AT_ONCE_BYTES else self._one_by_one()
+
+    def _at_once(self) -> Iterator[OtlpRecord]:
+        request = ExportLogsServiceRequest()
+        request.ParseFromString(self._body)
+        for resource_logs in request.resource_logs:
+            resource = self._pairs(resource_logs.resource.attributes)
+            for scope_logs in resource_logs.scope_logs:
+                scope = self._scope(scope_logs.scope)
+                for record in scope_logs.log_records:
+                    self._budget.spend_record()
+                    yield self._record(record, resource, scope)
+
+    def _one_by_one(self) -> Iterator[OtlpRecord]:
+        request: Span = (0, len(self._body))
+        for resource_logs in self._split(request)[0]:
+            resources, scope_logs = self._split(resource_logs)
+            resource = self._pairs(self._merged(Resource(), resources).attributes)
+            for each in scope_logs:
+                scopes, log_records = self._split(each)
+                scope = self._scope(self._merged(InstrumentationScope(), scopes))
+                for span in log_records:
+                    self._budget.spend_record()
+                    yield self._record(self._merged(LogRecord(), [span]), resource, scope)
+
+    def _split(self, span: Span) -> tuple[list[Span], list[Span]]:
+        """Return where the fields 1 and 2 of a message are; all three that are walked have nothing else of interest."""
+        found: tuple[list[Span], list[Span]] = ([], [])
+        for number, inner in submessages(self._body, span):
+            self._budget.spend_part()
+            if number in (1, 2):
+                found[number - 1].append(inner)
+        return found
+
+    def _merged(self, message: Any, spans: list[Span]) -> Any:
+        """Return a message of its parts; one that is given twice is merged, as protobuf has it."""
+        if sum(end - start for start, end in spans) > MAX_MESSAGE_BYTES:
+            raise OtlpError(f"a record has at most {MAX_MESSAGE_BYTES} bytes")
+        for start, end in spans:
+            message.MergeFromString(self._body[start:end])
+        return message
+
+    def _record(self, record: LogRecord, resource: dict[str, Any], scope: dict[str, Any]) -> OtlpRecord:
+        return OtlpRecord(
+            self._plain(record.body),
+            _known_time(record.time_unix_nano),
+            _known_time(record.observed_time_unix_nano),
+            min(max(record.severity_number, 0), 24),
+            record.severity_text,
+            self._pairs(record.attributes),
+            resource,
+            scope,
+            record.trace_id.hex(),
+            record.span_id.hex(),
+            record.event_name,
+        )
+
+    def _scope(self, scope: InstrumentationScope) -> dict[str, Any]:
+        return _scope(scope.name, scope.version, self._pairs(scope.attributes))
+
+    def _pairs(self, pairs: Any, depth: int = 0) -> dict[str, Any]:
+        self._budget.spend_values(pairs)
+        return {pair.key: self._plain(pair.value, depth) for pair in pairs}
+
+    def _plain(self, value: AnyValue, depth: int = 0) -> Any:
+        kind = value.WhichOneof("value")
+        if kind is None or depth > MAX_DEPTH:
+            return None
+        if kind == "array_value":
+            values = value.array_value.values
+            self._budget.spend_values(values)
+            return [self._plain(each, depth + 1) for each in values]
+        if kind == "kvlist_value":
+            return self._pairs(value.kvlist_value.values, depth + 1)
+        return getattr(value, kind)
 
 
 def _scope(name: str, version: str, attributes: dict[str, Any]) -> dict[str, Any]:
     scope: dict[str, Any] = {"name": name, "version": version} if name or version else {}
     return scope | ({"attributes": attributes} if attributes else {})
-
-
-def _plain_pairs(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    return {pair.key: _plain(pair.value) for pair in pairs}
-
-
-def _plain(value: AnyValue, depth: int = 0) -> Any:
-    kind = value.WhichOneof("value")
-    if kind is None or depth > MAX_DEPTH:
-        return None
-    if kind == "array_value":
-        return [_plain(each, depth + 1) for each in value.array_value.values]
-    if kind == "kvlist_value":
-        return {pair.key: _plain(pair.value, depth + 1) for pair in value.kvlist_value.values}
-    return getattr(value, kind)
 
 
 # -- JSON
@@ -119,6 +207,7 @@ class _Json:
 
     def __init__(self, document: Any) -> None:
         self._document = document
+        self._budget = Budget()
 
     def records(self) -> Iterator[OtlpRecord]:
         for resource_logs in self._list(self._table(self._document, "request"), "resourceLogs"):
@@ -128,6 +217,7 @@ class _Json:
                 name, version = self._text(given, "name"), self._text(given, "version")
                 scope = _scope(name, version, self._pairs(given, "attributes"))
                 for record in self._list(scope_logs, "logRecords"):
+                    self._budget.spend_record()
                     yield self._record(record, resource, scope)
 
     def _record(self, record: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any]) -> OtlpRecord:
@@ -158,6 +248,7 @@ class _Json:
             return []
         if not isinstance(value, list):
             raise OtlpError(f"{key} is not an array")
+        self._budget.spend_values(value)
         return [self._table(each, key) for each in value]
 
     def _text(self, table: dict[str, Any], key: str) -> str:
@@ -255,10 +346,10 @@ class _Json:
 
 def decode_json(body: bytes) -> list[OtlpRecord]:
     """Return the records of a JSON request. Raises OtlpError."""
+    if body.count(b"{") + body.count(b"[") > MAX_VALUES:  # before any of them is made
+        raise OtlpError(f"a request has at most {MAX_VALUES} values, this one more")
     try:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise OtlpError(f"not JSON: {error}") from error
-    records = list(_Json(document).records())
-    _check_count(len(records))
-    return records
+    return list(_Json(document).records())

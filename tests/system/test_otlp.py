@@ -26,6 +26,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from actors.storage.reader import EventQuery, StoreReader
+from tests.actors.receivers.test_otlp_decode import BOMBS
 from tests.daemon_process import DaemonProcess
 from tests.otlp_exporter import make_provider
 
@@ -193,3 +194,17 @@ def test_garbage_large_and_early_bodies_hurt_nobody_else(daemon: DaemonProcess) 
     messages = [event["message"] for event in daemon.events()]
     assert messages.count("record 0") == messages.count("record 1") == 1 and "record 2" not in messages
     assert {name: daemon.actor(name)["pid"] for name in before} == before
+
+
+def test_requests_that_ask_for_much_more_than_they_are_hurt_nobody(daemon: DaemonProcess) -> None:
+    """Each is some 16 KiB of gzip that inflates to 16 MiB; sixteen of them arrive at once."""
+    before = {name: account["restarts"] for name, account in daemon.health()["actors"].items()}
+    bombs = [gzip.compress(make(), 6) for name, make in BOMBS.items() if "JSON" not in name]
+    jsons = [gzip.compress(make(), 6) for name, make in BOMBS.items() if "JSON" in name and "values" not in name]
+    encoded = {"Content-Encoding": "gzip"}
+    with ThreadPoolExecutor(16) as pool:
+        answers = [pool.submit(post, daemon, bomb, **encoded) for bomb in bombs * 2]
+        answers += [pool.submit(post, daemon, bomb, "application/json", **encoded) for bomb in jsons * 2]
+        assert {answer.result()[0] for answer in answers} == {400}
+    assert post(daemon, serialized(0, 1))[0] == 200
+    assert {name: account["restarts"] for name, account in daemon.health()["actors"].items()} == before

@@ -28,7 +28,7 @@ def test_the_page_shows_events_live_renders_markup_as_text_and_says_when_it_is_c
             await page.wait_for("document.querySelectorAll('#events tr').length === 2")
             assert "<img src=x" in await page.evaluate("document.querySelector('#events tr td.message').textContent")
             assert await page.evaluate("document.querySelectorAll('#events img, #events script').length") == 0
-            await page.wait_for("document.querySelectorAll('#subsystems li.ok').length === 8")
+            await page.wait_for("document.querySelectorAll('#subsystems li.ok').length === 9")
             assert await page.evaluate("document.title") == "Tocsin"
             assert await page.evaluate("document.getElementById('banner').hidden")
             if folder := os.environ.get("SCREENSHOTS"):

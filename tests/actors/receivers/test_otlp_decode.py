@@ -5,12 +5,15 @@ import contextlib
 import gzip
 import json
 import math
+import subprocess
+import sys
 import zlib
 from typing import Any
 
 import msgspec
 import pytest
 from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -19,11 +22,13 @@ from actors.receivers.otlp_decode import (
     MAX_INFLATED_BYTES,
     MAX_RECORDS,
     OtlpError,
+    _Protobuf,
     decode_json,
     decode_protobuf,
     inflate,
 )
-from tests.daemon_process import DATA
+from actors.receivers.wire import WireError, submessages
+from tests.daemon_process import DATA, ROOT
 
 encode = msgspec.msgpack.encode
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=10)
@@ -106,10 +111,15 @@ def to_protobuf(request: dict[str, Any]) -> bytes:
 @given(REQUESTS)
 def test_json_and_protobuf_give_the_same_records_and_these_can_be_packed(request: dict[str, Any]) -> None:
     from_json, from_protobuf = decode_json(json.dumps(request).encode()), decode_protobuf(to_protobuf(request))
-    assert from_json == from_protobuf
+    assert from_json == from_protobuf == one_by_one(to_protobuf(request))
     assert encode(from_json) == encode(from_protobuf)
     for record in from_json:
         assert 0 <= record.time_ns < 1 << 63 and 0 <= record.observed_ns < 1 << 63
+
+
+def one_by_one(raw: bytes) -> list[Any]:
+    """Return the records of a request as if it were a large one."""
+    return list(_Protobuf(raw)._one_by_one())
 
 
 def request_of(record: dict[str, Any]) -> bytes:
@@ -187,6 +197,8 @@ def test_damaged_requests_raise_otlp_error_and_nothing_else(request: dict[str, A
             damaged[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
         with contextlib.suppress(OtlpError):
             encode(decode(bytes(damaged)))
+        with contextlib.suppress(WireError, DecodeError):
+            encode(one_by_one(bytes(damaged)))
 
 
 JSON = st.recursive(
@@ -273,3 +285,85 @@ def test_the_projects_own_examples(name: str) -> None:
         assert record.trace_id == "5b8efff798038103d269b633813fc60c" and record.span_id == "eee19b7ec3c1b174"
         assert record.attributes["map.attribute"] == {"some.map.key": "some value"}
         assert record.resource == {"service.name": "my.service"} and record.scope["name"] == "my.library"
+
+
+def field(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def in_record(content: bytes) -> bytes:
+    return field(1, field(2, field(2, content)))
+
+
+HALF = (MAX_INFLATED_BYTES - 200) // 2
+BOMBS = {
+    "records": lambda: field(1, field(2, b"\x12\x00" * HALF)),
+    "scopes": lambda: field(1, b"\x12\x00" * HALF),
+    "resources": lambda: b"\x0a\x00" * HALF,
+    "attributes": lambda: in_record(b"\x32\x00" * HALF),
+    "attributes of many records": lambda: field(1, field(2, field(2, b"\x32\x00" * (1 << 20)) * 7)),
+    "attributes of a resource": lambda: field(1, field(1, b"\x0a\x00" * HALF) + field(2, field(2, b""))),
+    "array": lambda: in_record(field(5, field(5, b"\x0a\x00" * (1 << 20)))),
+    "large resource of many records": lambda: field(
+        1, field(1, b"".join(field(1, field(1, b"key%d" % number)) for number in range(300))) + field(2, b"\x12\x00" * 99_000)
+    ),
+    "JSON resources": lambda: b'{"resourceLogs":[' + b"{}," * (HALF // 2) + b"{}]}",
+    "JSON values": lambda: request_of({"body": {"arrayValue": {"values": [{}] * 900_000}}}),
+    "JSON attributes": lambda: request_of({"attributes": [{}] * 2_000_000}),
+}
+
+
+def test_what_is_made_of_a_small_request_is_bounded() -> None:
+    """Each is a few KiB of gzip. In a process of its own, which may have 1 GiB of memory."""
+    program = f"""
+import resource, time
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+from actors.receivers.otlp_decode import *
+from tests.actors.receivers.test_otlp_decode import BOMBS
+for name in {list(BOMBS)!r}:
+    body = BOMBS[name]()
+    began_s = time.process_time()
+    try:
+        records = pack_records(decode_json(body) if "JSON" in name else decode_protobuf(body))
+        assert name == "JSON values" and len(records) == 1, name
+    except OtlpError as error:
+        assert "at most" in str(error), error
+    spent_s = time.process_time() - began_s
+    assert spent_s < 5, (name, spent_s)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 600
+
+
+@given(st.binary(max_size=40))
+def test_what_protobuf_reads_is_walked(raw: bytes) -> None:
+    """The walk may accept a few messages that a parser refuses: they are refused when they are read."""
+    request = ExportLogsServiceRequest()
+    try:
+        request.ParseFromString(raw)
+    except DecodeError:
+        return
+    if all(byte & 7 not in (3, 4) for byte in raw):  # groups are refused
+        spans = [span for number, span in submessages(raw, (0, len(raw))) if number == 1]
+        assert len(spans) == len(request.resource_logs)
+
+
+def test_a_resource_in_two_parts_is_merged_and_stands_anywhere() -> None:
+    one, two = (field(1, field(1, field(1, key) + field(2, field(1, b"v")))) for key in (b"a", b"b"))
+    record = field(2, field(2, field(5, field(1, b"text"))))
+    raw = field(1, one + record + two)
+    (decoded,) = decode_protobuf(raw)
+    assert [decoded] == one_by_one(raw)
+    assert decoded.resource == {"a": "v", "b": "v"} and decoded.body == "text"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\x0a", b"\x0a\x05", b"\x0b", b"\x0f", b"\x00\x00", b"\x02\x00", b"\xff" * 12, b"\x0d\x00", b"\x09\x00"]
+)
+def test_what_is_no_message_is_refused(raw: bytes) -> None:
+    with pytest.raises(OtlpError):
+        decode_protobuf(raw)
+    with pytest.raises(WireError):
+        one_by_one(raw)
