@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from actors.signal import Signal
 from protocol.messages import BatchKey, Frame, Header, Isolate, Quarantine
 
 
@@ -24,12 +25,18 @@ class Report:
         self.counters: Counter[str] = Counter()  # only ever grow
         self.gauges: dict[str, int] = {}
         self.ledger: dict[str, int] = {}  # of receivers and the recorder: what `daemon/ledger.py` reads
+        self.changed = Signal()  # the state is another one
 
     def ok(self) -> None:
-        self.state, self.note = "ok", ""
+        self._become("ok", "")
 
     def degraded(self, note: str) -> None:
-        self.state, self.note = "degraded", note
+        self._become("degraded", note)
+
+    def _become(self, state: str, note: str) -> None:
+        if state != self.state:
+            self.changed.set()
+        self.state, self.note = state, note
 
 
 class Context(Protocol):

@@ -154,10 +154,11 @@ class ActorContext:
         )
 
     async def beat(self) -> None:
-        """Tell the supervisor that the actor's own loop turns, and how the actor is."""
+        """Tell the supervisor that the actor's own loop turns, and how the actor is; another state it hears at once."""
         while True:
             self._supervisor.send_nowait(self._beat())
-            await trio.sleep(BEAT_S)
+            with trio.move_on_after(BEAT_S):
+                await self.report.changed.wait()
 
     def close(self) -> None:
         self.report.state = "drained"

@@ -198,6 +198,19 @@ class Killer:
             time.sleep(0.05)
         raise AssertionError(f"{name} is not back")
 
+    def kill_one_a_second(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            began_s = time.monotonic()
+            self.kill_one()
+            time.sleep(max(0.0, began_s + 1 - time.monotonic()))
+
+    def kill_whole_again_and_again(self, times: int, every_s: float) -> None:
+        for _ in range(times):
+            time.sleep(every_s)
+            self.kill_whole()
+        time.sleep(every_s)
+
     def kill_whole(self) -> None:
         """Kill the supervisor, or every process at once; start the daemon again once none of them is left."""
         daemon = self._daemon_process
@@ -242,16 +255,10 @@ def run(folder: Path, *, seconds: float, rate: int, seed: int, whole: int = 0) -
         reader.start()
         for feeder in feeders.values():
             feeder.start()
-        end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s:
-            began_s = time.monotonic()
-            if whole:
-                time.sleep(seconds / (whole + 1))
-                if killer.kills.total() < whole:
-                    killer.kill_whole()
-            else:
-                killer.kill_one()
-                time.sleep(max(0.0, began_s + 1 - time.monotonic()))
+        if whole:
+            killer.kill_whole_again_and_again(whole, seconds / (whole + 1))
+        else:
+            killer.kill_one_a_second(seconds)
         reader.timing = False
         sent = {name: feeder.finish() for name, feeder in feeders.items()}
         provider.force_flush(60_000)
