@@ -1,16 +1,13 @@
-"""The configuration: one TOML file, all of it optional, overridden by TOCSIN_SECTION__KEY in the environment.
+"""The configuration as data: every table with its keys, their defaults, and what types cannot say of them.
 
-Reading collects every fault with its place before it gives up, so that `tocsin check` can show them all at once.
+`daemon/reading.py` makes it of a file and the environment.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,9 +19,9 @@ from actors.syncing import Fsync
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MIN_SPOOL_BYTES = 1 << 20
-DEFAULT_PATH = Path("/etc/tocsin/tocsin.toml")
 _ORIGIN = re.compile(r"https?://[^/\s:@]{1,253}(:\d{1,5})?/?", re.IGNORECASE)
 _SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB|GiB|TiB)?")
+
 
 def parse_size(text: str) -> int:
     """Return bytes for `10GiB`, `512MiB`, `4096`. Raises ValueError."""
@@ -213,7 +210,7 @@ class Detector(Section, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
 
 
-def _all_detectors() -> dict[str, Detector]:
+def all_detectors() -> dict[str, Detector]:
     return {name: Detector() for name in DETECTORS}
 
 
@@ -225,7 +222,7 @@ class Configuration(Section, frozen=True, forbid_unknown_fields=True):
     storage: Storage = Storage()
     alerts: Alerts = Alerts()
     daemon: Daemon = Daemon()
-    detectors: dict[str, Detector] = msgspec.field(default_factory=_all_detectors)
+    detectors: dict[str, Detector] = msgspec.field(default_factory=all_detectors)
 
     def zones(self) -> dict[str, str]:
         """Return the zone of zone-less times, by source."""
@@ -252,162 +249,3 @@ def _zone_faults(name: str) -> Iterator[tuple[str, str]]:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield "zone", f"{name!r} is not a time zone such as Europe/Berlin"
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One thing wrong with the configuration, and where."""
-
-    place: str  # `tocsin.toml:12: receivers.syslog.udp` or `TOCSIN_HTTP__LISTEN`
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.reason}"
-
-
-class ConfigurationError(Exception):
-    """The configuration has faults; `faults` lists them all."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = faults
-
-
-class Override(msgspec.Struct, frozen=True):
-    """A value from the environment."""
-
-    variable: str
-    text: str
-
-    def value(self, wanted: Any) -> Any:
-        """Return the text where text is wanted, else what it says as TOML, if it says anything."""
-        if wanted is str:
-            return self.text
-        try:
-            return tomllib.loads(f"value = {self.text}")["value"]
-        except tomllib.TOMLDecodeError:
-            return self.text
-
-
-class _Reader:
-    """Builds sections from plain tables and collects faults on the way."""
-
-    def __init__(self, name: str, text: str, look_at_files: bool) -> None:
-        self._name = name
-        self._look_at_files = look_at_files
-        self._overrides: dict[str, str] = {}  # {key path: variable}
-        self._lines = _key_lines(text)
-        self.faults: list[Fault] = []
-
-    def fault(self, path: str, reason: str) -> None:
-        if path in self._overrides:
-            self.faults.append(Fault(self._overrides[path], reason))
-            return
-        line = self._lines.get(path)
-        place = f"{self._name}:{line}: {path}" if line else f"{self._name}: {path}"
-        self.faults.append(Fault(place, reason))
-
-    def section(self, kind: type[Section], table: Any, path: str) -> Any:
-        table = self._given(table, dict, path)
-        if not isinstance(table, dict):
-            self.fault(path, f"is not a table: write [{path}]")
-            return kind()
-        values = {}
-        known = {field.name: field.type for field in msgspec.structs.fields(kind)}
-        for key, value in table.items():
-            here = f"{path}.{key}" if path else key
-            if key not in known:
-                self.fault(here, f"is not known; known here: {', '.join(sorted(known))}")
-            elif (converted := self._value(known[key], value, here)) is not None:
-                values[key] = converted
-        section = kind(**values)
-        for key, reason in (*section.faults(), *(section.file_faults() if self._look_at_files else ())):
-            self.fault(f"{path}.{key}" if path else key, reason)
-        return section
-
-    def _value(self, wanted: Any, value: Any, path: str) -> Any:
-        if isinstance(wanted, type) and issubclass(wanted, Section):
-            return self.section(wanted, value, path)
-        if path == "detectors":
-            return self._detectors(value)
-        try:
-            return msgspec.convert(self._given(value, wanted, path), wanted)
-        except msgspec.ValidationError as error:
-            self.fault(path, str(error).replace("`", ""))
-            return None
-
-    def _given(self, value: Any, wanted: Any, path: str) -> Any:
-        if not isinstance(value, Override):
-            return value
-        self._overrides[path] = value.variable
-        return value.value(wanted)
-
-    def _detectors(self, given: Any) -> dict[str, Detector]:
-        detectors, table = _all_detectors(), self._given(given, dict, "detectors")
-        if not isinstance(table, dict):
-            self.fault("detectors", "is not a table: write [detectors.NAME]")
-            return detectors
-        for name, value in table.items():
-            if name in detectors:
-                detectors[name] = self.section(Detector, value, f"detectors.{name}")
-            else:
-                self.fault(f"detectors.{name}", f"is not a detector; there are {', '.join(detectors)}")
-        return detectors
-
-
-def _key_lines(text: str) -> dict[str, int]:
-    """Return {key path: line number} for the tables and keys of a TOML text; good enough to point a person there."""
-    lines: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if stripped.startswith("["):
-            table = stripped.strip("[]# ").partition("]")[0].strip()
-            lines.setdefault(table, number)
-        elif "=" in stripped and not stripped.startswith("#"):
-            key = stripped.partition("=")[0].strip().strip('"')
-            lines.setdefault(f"{table}.{key}" if table else key, number)
-    return lines
-
-
-def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> Iterator[Fault]:
-    """Lay TOCSIN_SECTION__KEY=value over the tables; what the value means depends on the key."""
-    for name, text in sorted(environment.items()):
-        if not name.startswith("TOCSIN_"):
-            continue
-        *path, key = name.removeprefix("TOCSIN_").lower().split("__")
-        table = tables
-        for part in path:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                yield Fault(name, f"{part} is not a table in the file")
-                break
-        else:
-            table[key] = Override(name, text)
-
-
-def config_path(given: Path | None) -> Path | None:
-    """Return the file to read: the given one, else the default if it is there."""
-    return given or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
-
-
-def read_configuration(
-    path: Path | None, environment: Mapping[str, str] = os.environ, *, look_at_files: bool = True
-) -> Configuration:
-    """Return the configuration of a file (None: none) under the environment. Raises ConfigurationError.
-
-    `look_at_files`: certificates and keys too; who only asks the daemon something need not be able to read them.
-    """
-    text, name, tables = "", "configuration", dict[str, Any]()
-    if path is not None:
-        name = str(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-            tables = tomllib.loads(text)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigurationError([Fault(name, str(error))]) from error
-    reader = _Reader(name, text, look_at_files)
-    reader.faults += _override(tables, environment)
-    configuration: Configuration = reader.section(Configuration, tables, "")
-    if reader.faults:
-        raise ConfigurationError(reader.faults)
-    return configuration

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from daemon.activation import InheritedSocket, show_address
-from daemon.configuration import Configuration, ConfigurationError, Fault, is_loopback, parse_address
+from daemon.configuration import Configuration, is_loopback, parse_address
+from daemon.reading import ConfigurationError, Fault
 
 BACKLOG = 512
 UDP_BUFFER_BYTES = 8 << 20  # asked for; the kernel may give less (net.core.rmem_max)

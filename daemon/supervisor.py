@@ -17,12 +17,13 @@ from typing import Any
 import trio
 
 from daemon.child import Child
-from daemon.configuration import Configuration, ConfigurationError
+from daemon.configuration import Configuration
 from daemon.health import make_status
 from daemon.keeper import HANG_S, Keeper
 from daemon.ledger import Ledger
 from daemon.notify import notify
 from daemon.places import last_alive_ns, mark_alive
+from daemon.reading import ConfigurationError
 from daemon.reload import compare
 from daemon.spawner import become_subreaper
 from daemon.topology import INTERNAL, ChildSpec, child_specs

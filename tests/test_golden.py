@@ -19,7 +19,8 @@ import msgspec
 import pytest
 
 from actors.parsing.parse import Parser
-from daemon.configuration import Configuration, read_configuration
+from daemon.configuration import Configuration
+from daemon.reading import read_configuration
 from protocol.clock import parse_time
 from protocol.frames import EventObject, event_object
 from protocol.messages import JudgedEvent

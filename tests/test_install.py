@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import VERSION
-from daemon.configuration import read_configuration
+from daemon.reading import read_configuration
 from tests.daemon_process import ROOT
 
 CONFIGURATION = "etc/tocsin/tocsin.toml"

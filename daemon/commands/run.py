@@ -17,12 +17,13 @@ from pathlib import Path
 import trio
 
 from daemon.activation import InheritedSocket, show_address, take_sockets
-from daemon.configuration import Configuration, ConfigurationError, Fault, config_path, read_configuration
+from daemon.configuration import Configuration
 from daemon.keeper import Escalation
 from daemon.listeners import bind_all, rebind
 from daemon.logs import set_up_logging
 from daemon.notify import notify
 from daemon.places import PlaceError, StateLock, make_private, remove_leftovers, runtime_directory, state_directory, write_about
+from daemon.reading import ConfigurationError, Fault, config_path, read_configuration
 from daemon.runner import leaves
 from daemon.spawner import SpawnError
 from daemon.supervisor import Supervisor

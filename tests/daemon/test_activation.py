@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from daemon.activation import InheritedSocket, show_address, take_sockets
-from daemon.configuration import Configuration, ConfigurationError, Http, OtlpGrpc, OtlpHttp, Receivers, Syslog
+from daemon.configuration import Configuration, Http, OtlpGrpc, OtlpHttp, Receivers, Syslog
 from daemon.listeners import UDP_BUFFER_BYTES, bind_all
+from daemon.reading import ConfigurationError
 from tests.daemon_process import ROOT, DaemonProcess
 
 FIRST = 200  # of the descriptors, instead of 3: those are pytest's

@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.configuration import (
-    Configuration,
-    ConfigurationError,
-    is_loopback,
-    parse_address,
-    parse_size,
-    read_configuration,
-)
+from daemon.configuration import Configuration, is_loopback, parse_address, parse_size
+from daemon.reading import ConfigurationError, read_configuration
 
 
 def read(folder: Path, text: str, **environment: str) -> Configuration:
