@@ -29,6 +29,28 @@ def write_whole(path: Path, content: bytes) -> None:
     aside.replace(path)
 
 
+def write_at(fd: int, content: bytes, offset: int) -> None:
+    """Write at an offset; a disk that refuses leaves the file with what was before it. Raises OSError."""
+    try:
+        written = os.pwrite(fd, content, offset)
+        while written < len(content):
+            written += os.pwrite(fd, content[written:], offset + written)
+    except OSError:
+        os.ftruncate(fd, offset)
+        raise
+
+
+def write_over(path: Path, content: bytes) -> None:
+    """Write into the blocks that a file has already. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        write_at(fd, content, 0)
+        os.ftruncate(fd, len(content))
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+
+
 class SnapshotFile:
     """The snapshot of one actor. One that cannot be used means a cold start, said loudly; never a crash."""
 

@@ -16,9 +16,6 @@ lost, under sequences that this spool would now give away again, and it would ig
 damage, and after every boot of the machine, the spool leaps over sequences that nobody can have used. A gap in the
 sequences is closed by acknowledgement: once all before it is acknowledged, so is the gap.
 
-Sequences name records, ordinals count them: the ordinal of a sequence is how many records were accepted before it, all
-leaps and damage left out. It goes with every batch, so that the store can tell whether it holds as many.
-
 Bound: `max_bytes` on disk. In memory an entry is an index of about 200 bytes; payloads are read back when they are sent.
 """
 
@@ -36,6 +33,8 @@ from typing import Any
 
 import msgspec
 
+from actors.files import write_at, write_over
+from actors.receivers.ordinals import Ordinals
 from actors.syncing import Fsync, Unsynced, sync_all, sync_folder
 from protocol.packing import PackingError, pack, unpack
 
@@ -43,7 +42,6 @@ _HEAD = 8
 _LEAP = 1 << 24  # sequences passed over after a loss: more than were ever handed on and not on disk; of 1 << 48
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SEGMENT_BYTES = 8 << 20
-MAX_PASSED = 32  # more leaps are not told apart: what lies before them was committed long ago
 
 
 class SpoolEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -63,7 +61,7 @@ class SpoolPosition(msgspec.Struct, frozen=True):
     cursors: dict[str, Any]
     next: int = 1
     boot: str = ""  # of the machine, when this was written
-    passed: list[tuple[int, int]] = []  # see `Spool._passed`
+    passed: list[tuple[int, int]] = []  # see `Ordinals`
     damaged: int = 0
 
 
@@ -111,16 +109,15 @@ class Spool:
         self.waiting = 0  # records that are not acknowledged
         self.torn = 0  # segments whose end was cut off at the last opening
         self.unusable = False  # `position` was damaged at the last opening
-        self.damaged = 0  # records that were accepted and then lost to damage, ever
         self._new = False  # there was no position at the last opening
-        self._passed: list[tuple[int, int]] = []  # (sequence, how many before it never named a record), rising
+        self._ordinals = Ordinals()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sizes: dict[int, int] = {}  # {segment: bytes}
         self._boot = _boot_id()
         same_boot = self._load_position()
         self._load_segments()
         if self.torn or not same_boot:
-            self._pass_over(self.next + _LEAP, _LEAP)
+            self._ordinals.pass_over(self.next + _LEAP, _LEAP)
             self.next += _LEAP
             self._store_position()
         elif self._new and self.slots:
@@ -153,7 +150,7 @@ class Spool:
             return True
         self.tag, self.acknowledged, self.cursors = state.tag, state.acknowledged, state.cursors
         self.next = max(self.acknowledged + 1, state.next)
-        self._passed, self.damaged = state.passed, state.damaged
+        self._ordinals = Ordinals(state.passed, state.damaged)
         return state.boot == self._boot
 
     def _store_position(self) -> bool:
@@ -163,7 +160,13 @@ class Spool:
         """
         position, aside = self.folder / "position", self.folder / "position.new"
         state = SpoolPosition(
-            self.tag, self.acknowledged, self.cursors, self.next, self._boot, self._passed, self.damaged
+            self.tag,
+            self.acknowledged,
+            self.cursors,
+            self.next,
+            self._boot,
+            self._ordinals.passed,
+            self._ordinals.damaged,
         )
         content = pack(msgspec.to_builtins(state, builtin_types=(bytes,)))
         try:
@@ -173,7 +176,7 @@ class Spool:
         except OSError:
             try:
                 aside.unlink(missing_ok=True)
-                _write_over(position, content)
+                write_over(position, content)
             except OSError as error:
                 log.error("cannot write %s: %s", position, error.strerror)
                 return False
@@ -199,31 +202,18 @@ class Spool:
                 os.truncate(path, good)
             self._sizes[int(path.stem)] = good
             self.bytes += good
-        self._note_damage(last + 1, known + 1)
+        self._ordinals.note_missing(last + 1, known + 1)
         if torn := self.next - 1 - max(last, known):  # a segment whose first entry was never whole
-            self._pass_over(self.next, torn)
-
-    def _note_damage(self, first: int, end: int) -> None:
-        """Count what is missing from `first` up to before `end` as damaged, but for what a leap passed over."""
-        missing = max(0, end - first - (self._passed_before(end) - self._passed_before(first)))
-        if missing:
-            self.damaged += missing
-            self._pass_over(end, missing)
-
-    def _pass_over(self, sequence: int, count: int) -> None:
-        """Note that `count` sequences right before `sequence` name no record that will ever be handed on."""
-        earlier = [entry for entry in self._passed if entry[0] < sequence]
-        later = [(other, total + count) for other, total in self._passed if other >= sequence]
-        if not later or later[0][0] != sequence:
-            later.insert(0, (sequence, (earlier[-1][1] if earlier else 0) + count))
-        self._passed = [*earlier, *later][-MAX_PASSED:]
-
-    def _passed_before(self, sequence: int) -> int:
-        return max((total for other, total in self._passed if other <= sequence), default=0)
+            self._ordinals.pass_over(self.next, torn)
 
     def ordinal(self, sequence: int) -> int:
         """Return how many records were accepted before the one of this sequence."""
-        return sequence - 1 - self._passed_before(sequence)
+        return self._ordinals.of(sequence)
+
+    @property
+    def damaged(self) -> int:
+        """Records that were accepted and then lost to damage, ever."""
+        return self._ordinals.damaged
 
     @property
     def accepted(self) -> int:
@@ -243,12 +233,12 @@ class Spool:
                 break
             entry = _decode(body)
             if self._new and not last:  # how many came before is not known
-                self._pass_over(entry.first, entry.first - 1)
+                self._ordinals.pass_over(entry.first, entry.first - 1)
                 last = entry.first - 1
             if entry.first + entry.count - 1 > self.acknowledged:
                 self.slots.append(Slot(entry.first, entry.count, segment, offset + _HEAD, length))
                 self.waiting += entry.count
-                self._note_damage(last + 1, entry.first)
+                self._ordinals.note_missing(last + 1, entry.first)
             last = max(last, entry.first + entry.count - 1)
             if entry.cursor:
                 self.cursors.update(entry.cursor)
@@ -274,7 +264,7 @@ class Spool:
             raise SpoolFull(f"{self.folder} holds {self.bytes} of {self.max_bytes} bytes")
         fd = self._segment_for_writing()
         offset = self._sizes[self._write_segment]
-        _write_all(fd, whole, offset)
+        write_at(fd, whole, offset)
         try:
             self._written(str(self._write_segment), fd)
         except OSError:
@@ -333,7 +323,7 @@ class Spool:
         with suppress(OSError):
             os.ftruncate(self._write_fd, end)
         self.begin_segment()
-        self._pass_over(following, following - self.next)
+        self._ordinals.pass_over(following, following - self.next)
         self.next = following
         self._close_gap()
         self._store_position()
@@ -396,28 +386,6 @@ class Spool:
 
     def _path(self, segment: int) -> Path:
         return self.folder / f"{segment:016d}.segment"
-
-
-def _write_all(fd: int, content: bytes, offset: int) -> None:
-    """Write at an offset; a disk that refuses leaves the file with what was before it. Raises OSError."""
-    try:
-        written = os.pwrite(fd, content, offset)
-        while written < len(content):
-            written += os.pwrite(fd, content[written:], offset + written)
-    except OSError:
-        os.ftruncate(fd, offset)
-        raise
-
-
-def _write_over(path: Path, content: bytes) -> None:
-    """Write into the blocks that a file has already. Raises OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _write_all(fd, content, 0)
-        os.ftruncate(fd, len(content))
-        os.fdatasync(fd)
-    finally:
-        os.close(fd)
 
 
 def _boot_id() -> str:
