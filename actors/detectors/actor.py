@@ -39,7 +39,7 @@ class DetectorActor:
         self._snapshots = SnapshotFile(context, self._detector.version)
         self._ticked_ns = 0  # what the wall clock showed at the last tick
         self._restore()
-        self._store_reader = StoreReader(context.state_dir / "store")
+        self._store_reader = StoreReader(context.state_dir / "store", quiet=True)
         self._settled_s = trio.current_time() + SETTLED_S
         self._one_at_a_time = trio.Lock()
 

@@ -60,6 +60,7 @@ class Recorder:
     async def run(self) -> None:
         await self._open()
         self._report.ok()
+        self._tell_of_damage()
         self._show_sequences()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expire)
@@ -117,7 +118,8 @@ class Recorder:
             except OutOfOrder:
                 self._report.counters["out_of_order_batches"] += 1
                 return None
-            except apsw.Error as error:
+            except (apsw.Error, OSError) as error:
+                self._tell_of_damage()
                 self._report.counters["failed_commits"] += 1
                 if self._report.state == "ok":
                     log.error("cannot commit and holds the stream back: %s", error)
@@ -128,6 +130,15 @@ class Recorder:
                     log.info("commits again")
                     self._report.ok()
                 return stored
+
+    def _tell_of_damage(self) -> None:
+        """Say loudly which files were damaged and set aside."""
+        told, self._store.set_aside = self._store.set_aside, []
+        for each in told:
+            self._report.counters["damaged_files"] += 1
+            log.error("%s is damaged (%s): it is set aside as %s, and another is begun", each.path, each.reason, each.aside)
+            text = f"tocsin: {each.path.name} is damaged ({each.reason}) and set aside as {each.aside.name}; another is begun"
+            self._context.tell("store_damaged", text, severity=17, file=each.path.name, aside=each.aside.name)
 
     async def _acknowledge(self, key: BatchKey) -> None:
         self._context.send_nowait(key.receiver, Acknowledged(key.tag, self._store.position(key)))
