@@ -15,7 +15,7 @@ import msgspec
 from actors.storage import schema
 from actors.storage.damage import DAMAGE, SetAside, damaged_files, leap, set_aside
 from actors.syncing import sync_all, sync_folder
-from protocol.clock import format_day
+from protocol.clock import NS_PER_S, format_day, parse_time
 from protocol.findings import Alert
 from protocol.identity import decode_ulid
 from protocol.messages import BatchKey, JudgedEvent, encode
@@ -186,6 +186,39 @@ class StoreWriter:
             self._open_day(name)
         assert self._day is not None
         return self._day
+
+    def put_names_right(self, today: str) -> list[tuple[str, str]]:
+        """Rename days that lie beyond tomorrow, keeping their order; return what was renamed, wrong and right name.
+
+        A day that a reader has just open keeps its name for now.
+        """
+        tomorrow, renamed = _day_after(today), list[tuple[str, str]]()
+        names = [day_of(path) for path in schema.day_files(self.folder)]
+        last = max((name for name in names if name <= tomorrow), default="")
+        for name in names:
+            if name <= tomorrow:
+                continue
+            right = max(today, _day_after(last) if last else "")
+            if right >= name or not self._rename_day(name, right):
+                break
+            renamed.append((name, right))
+            last = right
+        return renamed
+
+    def _rename_day(self, name: str, right: str) -> bool:
+        is_open = name == self._day_name
+        if is_open and self._day is not None:
+            self._day.close()
+            self._day = None
+        path = schema.day_path(self.folder, name)
+        free = not Path(f"{path}-wal").exists()
+        if free:
+            path.rename(schema.day_path(self.folder, right))
+            if self._last_with_events == name:
+                self._last_with_events = right
+        if is_open:
+            self._open_day(right if free else name)
+        return free
 
     # -- committing
 
@@ -358,6 +391,10 @@ class StoreWriter:
 def day_of(path: Path) -> str:
     """Return the day that a file, its log or what was set aside of it is of."""
     return path.name.removeprefix("events-").partition(".")[0]
+
+
+def _day_after(day: str) -> str:
+    return format_day(parse_time(day) + 86_400 * NS_PER_S)
 
 
 def _is_emptied(path: Path) -> bool:
