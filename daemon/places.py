@@ -83,9 +83,13 @@ class StateLock:
         self._file.close()
 
 
-def write_about(state_dir: Path, about: dict[str, Any]) -> None:
-    """Leave word of where the running daemon is to be found."""
-    (state_dir / ABOUT).write_text(json.dumps(about))
+def write_about(state_dir: Path, about: dict[str, Any]) -> bool:
+    """Leave word of where the running daemon is to be found; False if the disk takes none now."""
+    try:
+        (state_dir / ABOUT).write_text(json.dumps(about))
+    except OSError:
+        return False
+    return True
 
 
 def read_about(state_dir: Path) -> dict[str, Any]:

@@ -75,12 +75,16 @@ paths = {json.dumps(files or [])}
         return self.start_patiently(READY_S)
 
     def start_patiently(self, patience_s: float) -> DaemonProcess:
+        self.begin()
+        self.wait_until(lambda: self.health()["state"] == "ok", patience_s)
+        return self
+
+    def begin(self) -> None:
+        """Start it, and wait for nothing."""
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 self.command("run"), cwd=ROOT, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
-        self.wait_until(lambda: self.health()["state"] == "ok", patience_s)
-        return self
 
     @property
     def pid(self) -> int:

@@ -8,11 +8,11 @@ that comes, it waits for them, `GAP_S` at most: meanwhile the scorer goes on wit
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import trio
 
+from actors.clock import SteadyClock, elapsed_ns, wall_ns
 from actors.context import Context
 from actors.detectors.catch_up import CatchUp
 from actors.detectors.registry import detector_class
@@ -39,9 +39,10 @@ class DetectorActor:
         self._snapshots = SnapshotFile(context, self._detector.version)
         self._ticked_ns = 0  # what the wall clock showed at the last tick
         self._restore()
-        self._store_reader = StoreReader(context.state_dir / "store")
+        self._store_reader = StoreReader(context.state_dir / "store", quiet=True)
         self._settled_s = trio.current_time() + SETTLED_S
         self._one_at_a_time = trio.Lock()
+        self._clock = SteadyClock(wall_ns(), elapsed_ns())
 
     def _restore(self) -> None:
         if (state := self._snapshots.load()) is None:
@@ -107,6 +108,7 @@ class DetectorActor:
             self._learnt.take(message.key)
             return
         columns = Columns.unpack(message.sources, frames[:COLUMN_FRAMES])
+        self._look_at_clock()
         scores = self._detector.score(columns, learn=self._learnt.take(message.key))
         self._report.counters["scored_events"] += len(columns)
         header = Scored(message.key, self._detector.name, self._detector.unit, self._detector.is_warm())
@@ -117,6 +119,13 @@ class DetectorActor:
         if findings := self._detector.tick(now_ns):
             await self._context.send("scorer", Findings(tuple(findings)))
 
+    def _look_at_clock(self) -> int:
+        """Return what the wall clock shows, and let the detector go with it if it has been set."""
+        now_ns = wall_ns()
+        if jumped := self._clock.look(now_ns, elapsed_ns()):
+            self._detector.jump(jumped, now_ns)
+        return now_ns
+
     async def _keep_time(self) -> None:
         gauges = self._report.gauges
         while True:
@@ -124,7 +133,7 @@ class DetectorActor:
             async with self._one_at_a_time:
                 if trio.current_time() < self._settled_s:
                     await self._catch_up()
-                await self._tick(time.time_ns())
+                await self._tick(self._look_at_clock())
             gauges.update(self._detector.statistics())
             gauges["warm"] = int(self._detector.is_warm())
 

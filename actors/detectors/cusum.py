@@ -171,6 +171,13 @@ class Cusum(Detector):
         self._findings.clear()
         return findings
 
+    def jump(self, by_ns: int, now_ns: int) -> None:
+        """Go with a wall clock that was set: the time that it skipped is no change of level."""
+        for source in self._sources.values():
+            source.clock.jump(by_ns, now_ns)
+            if source.clock.is_live():
+                source.bucket += by_ns // BUCKET_NS
+
     def is_warm(self) -> bool:
         return any(source.is_warm() for source in self._sources.values())
 

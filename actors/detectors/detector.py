@@ -28,6 +28,9 @@ class Detector(ABC):
         """Close what time alone closes. `now_ns` is the wall clock; called about once a second, events or none."""
         return []
 
+    def jump(self, by_ns: int, now_ns: int) -> None:  # noqa: B027  most keep no time
+        """Go with a wall clock that was set by `by_ns` and shows `now_ns`: no time has passed. Called before what comes next."""
+
     @abstractmethod
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as plain data that msgpack can carry (arrays as bytes)."""

@@ -9,6 +9,7 @@ from math import exp, log, sqrt
 
 import numpy as np
 
+from actors.detectors.volume import TIME_MAX_NS
 from protocol.columns import Int64
 
 MEMORY = 2000.0  # gaps
@@ -32,6 +33,11 @@ class Gaps:
         self.square += weight * (float((gaps * gaps).mean()) - self.square)
         self.n = min(self.n + len(gaps), MEMORY)
         self.greatest = max(self.greatest, float(gaps.max()))
+
+    def jump(self, by_ns: int) -> None:
+        """Go with a wall clock that was set."""
+        if self.since_ns:
+            self.since_ns = max(-TIME_MAX_NS, min(self.since_ns + by_ns, TIME_MAX_NS))
 
     def fade(self, days: float) -> None:
         """Let the greatest gap be forgotten by half in a day."""

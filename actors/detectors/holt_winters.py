@@ -198,11 +198,14 @@ class HoltWinters(Detector):
 
     def tick(self, now_ns: int) -> list[Finding]:
         """Close the buckets that time has closed; report bursts and silences since the last tick."""
-        unwatched = now_ns - self._watched_ns > UNWATCHED_NS
+        unwatched = abs(now_ns - self._watched_ns) > UNWATCHED_NS
         self._watched_ns = now_ns
         for name, source in self._sources.items():
             if unwatched:
                 source.watched_ns = now_ns
+                ahead_ns = max(0, source.clock.observed_ns - now_ns)  # the clock was set while nobody watched
+                source.clock.observed_ns -= ahead_ns
+                source.gaps.jump(-ahead_ns)
             if not source.clock.is_live():
                 continue
             quiet_ns = now_ns - max(source.clock.observed_ns, source.watched_ns)
@@ -211,6 +214,17 @@ class HoltWinters(Detector):
         findings = list(self._findings)
         self._findings.clear()
         return findings
+
+    def jump(self, by_ns: int, now_ns: int) -> None:
+        """Go with a wall clock that was set: what it skipped was nobody's silence, and what it repeats is no burst."""
+        self._watched_ns = min(self._watched_ns + by_ns, now_ns)
+        for source in self._sources.values():
+            source.clock.jump(by_ns, now_ns)
+            source.gaps.jump(by_ns)
+            source.watched_ns = min(source.watched_ns + by_ns, now_ns) if source.watched_ns else 0
+            if source.clock.is_live():
+                for series in (source.series, *source.templates.values()):
+                    series.bucket += by_ns // BUCKET_NS
 
     def _pass_time(self, name: str, source: _Source, bucket: int) -> None:
         """Close what time has closed. Empty buckets of a source that speaks in each are silence, not a new level."""

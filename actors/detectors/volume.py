@@ -92,6 +92,12 @@ class SourceClock:
         self.observed_ns = observed if rewound else max(observed, self.observed_ns)
         return placed
 
+    def jump(self, by_ns: int, now_ns: int) -> None:
+        """Go with a wall clock that was set and shows `now_ns`: no time has passed."""
+        self.observed_ns = max(min(self.observed_ns + by_ns, now_ns, TIME_MAX_NS), 0) if self.observed_ns else 0
+        if self.is_live() and self.event_ns:
+            self.event_ns = min(max(self.event_ns + by_ns, 1), TIME_MAX_NS)
+
     def settled(self, now_ns: int) -> int:
         """Return the time before which no more events are awaited when the wall clock shows `now_ns`."""
         return self.at(now_ns) - GRACE_NS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -14,6 +15,7 @@ from actors.frontend.follow import Follower, Missing
 from actors.frontend.guard import Guard
 from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN
 from actors.http.server import ServerStatistics, make_config, serve
+from actors.storage.damage import DamagedStore
 from actors.storage.reader import AlertQuery, EventQuery, StoreReader
 from protocol.frames import alert_frame, event_frame, status_frame
 from protocol.messages import Committed, Frame, Status, decode_judged
@@ -23,6 +25,8 @@ GOODBYE_S = 0.5
 PAGE = 1_000
 MAX_MISSING = 20_000
 PATIENCE_S = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -73,7 +77,11 @@ class FrontEnd:
         cursor: int | None = missing.first - 1
         while cursor is not None and cursor < missing.last:
             query = AlertQuery(cursor=cursor, limit=min(PAGE, missing.last - cursor))
-            alerts, cursor = await self._door.read(partial(self._door.reader.alerts, query))
+            try:
+                alerts, cursor = await self._door.read(partial(self._door.reader.alerts, query))
+            except DamagedStore as error:
+                log.error("cannot frame alerts that were missed: %s", error)
+                return
             self._door.hub.publish([alert_frame(alert) for alert in alerts])
             await self._wait_for_clients()
 
@@ -92,6 +100,7 @@ class FrontEnd:
         self._door.hub.publish([status_frame(status)])
         gauges, counters = self._context.report.gauges, self._context.report.counters
         gauges["websocket_clients"] = len(self._door.hub.clients)
+        gauges["damaged_days"] = len(self._door.reader.damaged_days())
         gauges["http_connections"] = self._statistics.open
         counters["closed_too_slow"] = self._door.hub.closed_too_slow + self._statistics.too_slow
         counters["refused_connections"] = self._statistics.refused

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from actors.storage.damage import DamagedStore
 from actors.storage.reader import AlertQuery, EventQuery, StoreReader, UnknownId
 from protocol.clock import format_time, parse_time
 from protocol.frames import alert_detail, alert_object, event_object
@@ -203,7 +204,7 @@ def get_entity(reader: StoreReader, uuid: str) -> bytes:
         raise Problem(400, "Bad parameter", f"{uuid[:80]!r} is not a UUID") from error
     known = _found(lambda: reader.entity(canonical))
     events, _ = reader.events(EventQuery(entity=canonical, order="desc", limit=50))
-    alerts, _ = reader.alerts(AlertQuery(entity=canonical, order="desc", limit=50))
+    alerts, _ = _found(lambda: reader.alerts(AlertQuery(entity=canonical, order="desc", limit=50)))
     return msgspec.json.encode(
         {
             "uuid": canonical,
@@ -220,7 +221,7 @@ def get_entity(reader: StoreReader, uuid: str) -> bytes:
 
 def get_templates(reader: StoreReader, given: Mapping[str, str]) -> Page:
     parameters = Parameters(given, TEMPLATE_PARAMETERS)
-    rows, cursor = reader.templates(cursor=parameters.cursor(), limit=parameters.limit())
+    rows, cursor = _found(lambda: reader.templates(cursor=parameters.cursor(), limit=parameters.limit()))
     objects = [
         {
             "id": template_name(number),
@@ -239,3 +240,5 @@ def _found(read: Callable[[], T]) -> T:
         return read()
     except UnknownId as error:
         raise Problem(404, "Not found", f"nothing is stored under {str(error)[:80]!r}") from error
+    except DamagedStore as error:
+        raise Problem(503, "Damaged", f"alerts and templates cannot be read now: {error}") from error

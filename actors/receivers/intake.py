@@ -226,6 +226,15 @@ class Intake:
             await trio.sleep(RETRY_S if self._holding else LINGER_S)
             self._flush()
 
+    async def _watch_for_room(self) -> None:
+        """See by itself when a disk that has refused takes again: perhaps nothing comes for a long time."""
+        while True:
+            await trio.sleep(RETRY_S)
+            dropping = self._refused and not self._holding and self._last_refusal[0] == "spool_error"
+            if dropping and self._report.state == "degraded" and self.spool.has_room():
+                self._refused = False
+                self._report.ok()
+
     # -- to the parser and back
 
     def _sendable(self) -> bool:
@@ -361,6 +370,7 @@ class Intake:
                     self._follow_verdicts,
                     self._watch_for_stalls,
                     self._tell_of_drops,
+                    self._watch_for_room,
                 ):
                     nursery.start_soon(task)
                 nursery.start_soon(keep_synced, self.spool, self._report)

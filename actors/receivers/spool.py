@@ -21,6 +21,7 @@ Bound: `max_bytes` on disk. In memory an entry is an index of about 200 bytes; p
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
@@ -39,6 +40,7 @@ from actors.syncing import Fsync, Unsynced, sync_all, sync_folder
 from protocol.packing import PackingError, pack, unpack
 
 _HEAD = 8
+_PROBE_BYTES = 4_096  # a block
 _LEAP = 1 << 24  # sequences passed over after a loss: more than were ever handed on and not on disk; of 1 << 48
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SEGMENT_BYTES = 8 << 20
@@ -111,6 +113,7 @@ class Spool:
         self.unusable = False  # `position` was damaged at the last opening
         self._new = False  # there was no position at the last opening
         self._ordinals = Ordinals()
+        self._nameless = False  # the tag does not stand on disk yet: nothing may be accepted under it
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sizes: dict[int, int] = {}  # {segment: bytes}
         self._boot = _boot_id()
@@ -139,13 +142,13 @@ class Spool:
         try:
             state = msgspec.convert(unpack(position.read_bytes()), SpoolPosition)
         except FileNotFoundError:
-            self._new = True
+            self._new = self._nameless = True
             self._store_position()
             return True
         except (PackingError, msgspec.ValidationError) as error:
             log.error("%s cannot be used (%s): what the spool holds is sent again under new ids", position, error)
             position.replace(position.with_suffix(".unusable"))
-            self.unusable = self._new = True
+            self.unusable = self._new = self._nameless = True
             self._store_position()
             return True
         self.tag, self.acknowledged, self.cursors = state.tag, state.acknowledged, state.cursors
@@ -180,6 +183,7 @@ class Spool:
             except OSError as error:
                 log.error("cannot write %s: %s", position, error.strerror)
                 return False
+        self._nameless = False
         return True
 
     def _write_aside(self, path: Path, content: bytes) -> None:
@@ -262,6 +266,8 @@ class Spool:
         whole = b"".join([entry for _, _, entry in entries])
         if self.bytes + len(whole) > self.max_bytes:
             raise SpoolFull(f"{self.folder} holds {self.bytes} of {self.max_bytes} bytes")
+        if self._nameless and not self._store_position():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder / "position"))
         fd = self._segment_for_writing()
         offset = self._sizes[self._write_segment]
         write_at(fd, whole, offset)
@@ -296,6 +302,17 @@ class Spool:
             self._write_fd, self._write_segment = fd, self.next
             self._sizes.setdefault(self.next, 0)
         return self._write_fd
+
+    def has_room(self) -> bool:
+        """Tell whether the disk would take an entry now, by a file that is deleted at once."""
+        probe = self.folder / "room"
+        try:
+            probe.write_bytes(bytes(_PROBE_BYTES))
+        except OSError:
+            return False
+        finally:
+            probe.unlink(missing_ok=True)
+        return True
 
     def begin_segment(self) -> None:
         """Write to the segment of now no more."""

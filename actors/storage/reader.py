@@ -1,7 +1,12 @@
-"""Reading the store: keyset pages in commit order, across day files. Opens read-only, holds nothing open between calls."""
+"""Reading the store: keyset pages in commit order, across day files. Opens read-only, holds nothing open between calls.
+
+A day that is damaged hides nothing but itself: what can be read before the damage is given, the rest of it is left out, and
+the days after it follow.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +16,14 @@ import apsw
 import msgspec
 
 from actors.storage import schema
+from actors.storage.damage import DAMAGE, DamagedStore
 from protocol.findings import Alert
 from protocol.identity import decode_ulid
 from protocol.messages import JudgedEvent, decode_judged_one
 
 Order = Literal["asc", "desc"]
+
+log = logging.getLogger(__name__)
 
 _decode_alert = msgspec.msgpack.Decoder(Alert).decode
 
@@ -95,18 +103,73 @@ def _event_conditions(query: EventQuery) -> tuple[list[str], list[Any]]:
 class StoreReader:
     """Read-only view of a store that is being written to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, quiet: bool = False) -> None:
+        """`quiet`: say nothing of damage; someone else does."""
         self._folder = folder
+        self._quiet = quiet
+        self._damaged: dict[Path, str] = {}  # day files that could not be read, and why
 
     @contextmanager
     def _open(self, path: Path) -> Iterator[apsw.Connection | None]:
+        """Open a day. One that is damaged is left out, from where the damage is met: the block ends there."""
         try:
-            connection = schema.open_for_reading(path)
-        except apsw.CantOpenError:  # not made yet, or retention took it
+            connection = self._connect(path)
+        except DAMAGE as error:
+            self._note_damage(path, error)
+            yield None
+            return
+        except (apsw.CantOpenError, apsw.IOError) as error:  # not made yet, or retention took it, or the disk fails
+            if self._is_over(path):
+                self._note_damage(path, error)
             yield None
             return
         try:
             yield connection
+        except (*DAMAGE, apsw.IOError, msgspec.MsgspecError) as error:
+            self._note_damage(path, error)
+        finally:
+            connection.close()
+
+    def _connect(self, path: Path) -> apsw.Connection:
+        try:
+            return schema.open_for_reading(path)
+        except schema.NotAStoreFile:
+            raise
+        except (apsw.CantOpenError, apsw.IOError, apsw.ReadOnlyError):
+            log_of_it = Path(f"{path}-wal")  # what could not be opened may have left an empty one
+            if self._is_over(path) and (not log_of_it.exists() or log_of_it.stat().st_size == 0):
+                return schema.open_for_reading(path, immutable=True)
+            raise
+
+    def _is_over(self, path: Path) -> bool:
+        """Tell whether nobody writes to a day any more."""
+        return path.exists() and path != schema.day_files(self._folder)[-1]
+
+    def _note_damage(self, path: Path, error: Exception) -> None:
+        if path.exists() and path not in self._damaged:
+            self._damaged[path] = str(error)
+            if not self._quiet:
+                log.error("%s is damaged and left out: %s", path, error)
+
+    def damaged_days(self) -> list[str]:
+        """Return the days of which something could not be read; those that retention has deleted no more."""
+        return [path.stem.removeprefix("events-") for path in sorted(self._damaged) if path.exists()]
+
+    @contextmanager
+    def _open_main(self) -> Iterator[apsw.Connection | None]:
+        """Open the main file. Raises DamagedStore."""
+        path = self._folder / "main.db"
+        try:
+            connection = schema.open_for_reading(path)
+        except apsw.CantOpenError:  # not made yet
+            yield None
+            return
+        except (*DAMAGE, apsw.IOError) as error:
+            raise DamagedStore(f"{path}: {error}") from error
+        try:
+            yield connection
+        except (*DAMAGE, apsw.IOError, msgspec.MsgspecError) as error:
+            raise DamagedStore(f"{path}: {error}") from error
         finally:
             connection.close()
 
@@ -127,16 +190,17 @@ class StoreReader:
         where = " and ".join([*conditions, *(sql for sql, _ in bounds)]) or "true"
         # Only our own words make up the statement; whatever came from outside is bound.
         sql = f"select seq, body from events where {where} order by seq {query.order} limit ?"  # noqa: S608
-        rows: list[tuple[int, bytes]] = []
+        rows: list[tuple[int, JudgedEvent]] = []
         for path in self._days(query.order):
             with self._open(path) as day:
                 if day is not None:
                     left = query.limit + 1 - len(rows)
-                    rows += _rows(day, sql, [*values, *(value for _, value in bounds), left])
+                    for seq, body in day.execute(sql, [*values, *(value for _, value in bounds), left]):
+                        rows.append((seq, decode_judged_one(body)))
             if len(rows) > query.limit:
                 break
         page = rows[: query.limit]
-        return [decode_judged_one(body) for _, body in page], page[-1][0] if len(rows) > query.limit else None
+        return [event for _, event in page], page[-1][0] if len(rows) > query.limit else None
 
     def _sequence_of(self, event_id: str) -> int:
         number = decode_ulid(event_id).to_bytes(16)
@@ -190,6 +254,8 @@ class StoreReader:
                     if found and sum(len(batch.events) for batch in found) + count > limit:
                         return found
                     bodies = _rows(day, "select body from events where seq between ? and ? order by seq", (seq, seq + count - 1))
+                    if len(bodies) < count:
+                        raise apsw.CorruptError(f"{count - len(bodies)} events of the batch at {seq} are missing")
                     found.append(StoredBatch(seq, tag, first, [decode_judged_one(body) for (body,) in bodies]))
         return found
 
@@ -208,7 +274,7 @@ class StoreReader:
             if value is not None:
                 conditions.append(sql)
                 values.append(value)
-        with self._open(self._folder / "main.db") as main:
+        with self._open_main() as main:
             if main is None:
                 return [], None
             if query.after_id is not None:
@@ -225,7 +291,7 @@ class StoreReader:
 
     def alert(self, alert_id: str) -> Alert:
         """Return one alert. Raises UnknownId."""
-        with self._open(self._folder / "main.db") as main:
+        with self._open_main() as main:
             row = _rows(main, "select body from alerts where id = ?", (alert_id,)) if main is not None else []
         if not row:
             raise UnknownId(alert_id)
@@ -255,7 +321,7 @@ class StoreReader:
 
     def templates(self, *, cursor: int | None, limit: int) -> tuple[list[tuple[int, str, int, int, int]], int | None]:
         """Return rows of id, template, events, first and last event time, by id; and the cursor of the next page."""
-        with self._open(self._folder / "main.db") as main:
+        with self._open_main() as main:
             if main is None:
                 return [], None
             rows = _rows(

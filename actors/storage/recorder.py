@@ -8,7 +8,6 @@ beside the actor's loop, so that a slow disk is not taken for an actor that hang
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -18,10 +17,11 @@ import msgspec
 import numpy as np
 import trio
 
+from actors.clock import SteadyClock, elapsed_ns, wall_ns
 from actors.context import Context
 from actors.storage.writer import OutOfOrder, Stored, StoreWriter
 from actors.syncing import SYNC_S, Fsync
-from protocol.clock import NS_PER_S, format_day
+from protocol.clock import NS_PER_S, format_day, format_time
 from protocol.messages import (
     Acknowledged,
     BatchKey,
@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 RETRY_S = 0.5
 EXPIRE_EVERY_S = 60.0
+CLOCK_EVERY_S = 1.0
 DAY_NS = 86_400 * NS_PER_S
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,12 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class Recorder:
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self, context: Context, *, wall: Callable[[], int] = wall_ns, elapsed: Callable[[], int] = elapsed_ns
+    ) -> None:
         self._context = context
+        self._wall, self._elapsed = wall, elapsed
+        self._clock = SteadyClock(wall(), elapsed())
         self._settings = msgspec.convert(context.settings, Settings)
         self._report = context.report
         self._one_at_a_time = trio.CapacityLimiter(1)
@@ -60,9 +65,11 @@ class Recorder:
     async def run(self) -> None:
         await self._open()
         self._report.ok()
+        self._tell_of_damage()
         self._show_sequences()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expire)
+            nursery.start_soon(self._watch_clock)
             if self._settings.fsync == "interval":
                 nursery.start_soon(self._force)
             async for message, frames in self._context.messages():
@@ -113,11 +120,12 @@ class Recorder:
         """Commit, for as long as it takes. Return None for a batch that lies ahead of what is committed."""
         while True:
             try:
-                stored = await self._in_thread(self._store.commit, message.key, judged, message.alerts, time.time_ns())
+                stored = await self._in_thread(self._store.commit, message.key, judged, message.alerts, self._now_ns())
             except OutOfOrder:
                 self._report.counters["out_of_order_batches"] += 1
                 return None
-            except apsw.Error as error:
+            except (apsw.Error, OSError) as error:
+                self._tell_of_damage()
                 self._report.counters["failed_commits"] += 1
                 if self._report.state == "ok":
                     log.error("cannot commit and holds the stream back: %s", error)
@@ -128,6 +136,15 @@ class Recorder:
                     log.info("commits again")
                     self._report.ok()
                 return stored
+
+    def _tell_of_damage(self) -> None:
+        """Say loudly which files were damaged and set aside."""
+        told, self._store.set_aside = self._store.set_aside, []
+        for each in told:
+            self._report.counters["damaged_files"] += 1
+            log.error("%s is damaged (%s): it is set aside as %s, and another is begun", each.path, each.reason, each.aside)
+            text = f"tocsin: {each.path.name} is damaged ({each.reason}) and set aside as {each.aside.name}; another is begun"
+            self._context.tell("store_damaged", text, severity=17, file=each.path.name, aside=each.aside.name)
 
     async def _acknowledge(self, key: BatchKey) -> None:
         self._context.send_nowait(key.receiver, Acknowledged(key.tag, self._store.position(key)))
@@ -144,12 +161,47 @@ class Recorder:
                 log.error("cannot force the store to disk (%s): a power loss may take what was committed", error.strerror)
             forced = newest
 
+    # -- time
+
+    def _now_ns(self) -> int:
+        """Return the time by which days are named: a clock that has just jumped makes no new ones."""
+        wall, elapsed = self._wall(), self._elapsed()
+        if jumped := self._clock.look(wall, elapsed):
+            self._tell_of_jump(jumped, wall)
+        return self._clock.believed(elapsed)
+
+    def _tell_of_jump(self, jumped_ns: int, wall: int) -> None:
+        self._report.counters["clock_jumps"] += 1
+        way, seconds = ("forwards" if jumped_ns > 0 else "back"), abs(jumped_ns) / NS_PER_S
+        text = f"tocsin: the clock jumped {way} by {seconds:.0f} s and shows {format_time(wall)}"
+        what = text.removeprefix("tocsin: ")
+        log.warning("%s; until it is steady no day is begun by it, and none is deleted for its age", what)
+        self._context.tell("clock_jumped", text, seconds=round(jumped_ns / NS_PER_S))
+
+    async def _watch_clock(self) -> None:
+        while True:
+            self._now_ns()
+            await trio.sleep(CLOCK_EVERY_S)
+
+    async def _put_names_right(self) -> None:
+        """Days that a wrong clock has named for the future would be the newest for good, and never be deleted."""
+        renamed = await self._in_thread(self._store.put_names_right, format_day(self._now_ns()))
+        for wrong, right in renamed:
+            log.warning("the events of %s are filed under %s: the clock had been wrong", wrong, right)
+
+    # -- retention
+
     async def _expire(self) -> None:
+        """Delete what is too old, as soon as the clock can be trusted to say so, and what is too much."""
         while True:
             await trio.sleep(EXPIRE_EVERY_S)
-            before_day = format_day(time.time_ns() - self._settings.retention_days * DAY_NS)
+            now_ns = self._now_ns()
+            steady = self._clock.is_steady(self._elapsed())
+            before_day = format_day(now_ns - self._settings.retention_days * DAY_NS) if steady else ""
             expire = partial(self._store.expire, before_day=before_day, max_bytes=self._settings.max_bytes)
             try:
+                if steady:
+                    await self._put_names_right()
                 gone = await self._in_thread(expire)
             except (apsw.Error, OSError) as error:
                 log.error("retention: cannot delete old events: %s", error)

@@ -12,12 +12,14 @@ what the receiver says it has accepted; it is carried on in the same way. `count
 
 `batches` says which events came in one batch: whoever learns them again has to see them as they were seen before.
 
-Commit sequence (`seq`) never falls, within a file and from one to the next.
+Commit sequence (`seq`) never falls, within a file and from one to the next. Where a damaged file was set aside it leaps:
+tag 0, which no spool has, notes in `position`, and for alerts in `counted`, the sequence after which it goes on.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 
@@ -80,6 +82,10 @@ class StoreError(Exception):
     """A file of the store cannot be used; the message says which and why."""
 
 
+class NotAStoreFile(apsw.CantOpenError):
+    """A file that is empty, or that another program made."""
+
+
 def day_path(folder: Path, day: str) -> Path:
     return folder / f"events-{day}.db"
 
@@ -95,6 +101,15 @@ def open_for_writing(path: Path, schema: str, *, full: bool = False) -> apsw.Con
     `full`: a commit stands on disk before it returns; else after the next checkpoint, or when its log is forced there.
     """
     connection = apsw.Connection(str(path))
+    try:
+        _prepare(connection, path, schema, full=full)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: apsw.Connection, path: Path, schema: str, *, full: bool) -> None:
     connection.set_busy_timeout(BUSY_MS)
     for pragma, wanted in (("journal_mode", "wal"), ("synchronous", "2" if full else "1"), ("wal_autocheckpoint", "1000")):
         connection.execute(f"pragma {pragma} = {wanted}").fetchall()
@@ -109,15 +124,24 @@ def open_for_writing(path: Path, schema: str, *, full: bool = False) -> apsw.Con
                 connection.execute(statement).fetchall()
         if found == 0:
             connection.pragma("user_version", VERSION)
-    return connection
 
 
-def open_for_reading(path: Path) -> apsw.Connection:
-    """Open a file of the store read-only. Raises apsw.CantOpenError if it is not there, or not made to its end yet."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(BUSY_MS)
-    connection.pragma("query_only", True)
-    if connection.pragma("user_version") != VERSION:
+def open_for_reading(path: Path, *, immutable: bool = False) -> apsw.Connection:
+    """Open a file of the store read-only. Raises apsw.CantOpenError if it is not there, or not made to its end yet.
+
+    `immutable`: nobody writes to it, so that it is read without the files beside it that a full disk would not take.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY
+    if immutable:
+        connection = apsw.Connection(f"file:{quote(str(path))}?immutable=1", flags=flags | apsw.SQLITE_OPEN_URI)
+    else:
+        connection = apsw.Connection(str(path), flags=flags)
+    try:
+        connection.set_busy_timeout(BUSY_MS)
+        connection.pragma("query_only", True)
+        if connection.pragma("user_version") != VERSION:
+            raise NotAStoreFile(f"{path} is not a file of this store, or not yet")
+    except BaseException:
         connection.close()
-        raise apsw.CantOpenError(f"{path} is not a file of this store, or not yet")
+        raise
     return connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +13,14 @@ import apsw
 import msgspec
 
 from actors.storage import schema
+from actors.storage.damage import DAMAGE, SetAside, damaged_files, leap, set_aside
 from actors.syncing import sync_all, sync_folder
-from protocol.clock import format_day
+from protocol.clock import NS_PER_S, format_day, parse_time
 from protocol.findings import Alert
 from protocol.identity import decode_ulid
 from protocol.messages import BatchKey, JudgedEvent, encode
+
+LEAP = 0  # the tag under which a leap of the commit sequence is noted; no spool has it
 
 log = logging.getLogger(__name__)
 
@@ -47,20 +51,95 @@ class StoreWriter:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self._full = full
-        self._main = schema.open_for_writing(folder / "main.db", schema.MAIN, full=full)
+        self.set_aside: list[SetAside] = []  # files that were damaged; for whoever tells of it to take
+        self._counted: dict[int, int] = {}
+        self._last_alert = 0
+        self._main = self._open_main()
         self._day: apsw.Connection | None = None
         self._day_name = ""
+        self._last_with_events = ""  # the newest day that has events
         self.positions: dict[int, int] = {}  # {spool tag: last committed sequence}
         self.accounts: dict[int, tuple[str, int]] = {}  # {spool tag: (receiver, records of it that are stored)}
         self.breaks = 0  # batches before which the store did not hold as many records as their receiver had accepted
-        self._counted: dict[int, int] = dict(self._main.execute("select tag, sequence from counted"))
         self._next = 1
-        self._last_alert: int = self._main.execute("select coalesce(max(seq), 0) from alerts").get
         self._untold: list[Alert] = []  # stored, but the day's transaction has not gone through yet
-        for day in _newest_days(folder):
-            self._open_day(day)
+        self._open_newest_days()
+
+    # -- the main file
+
+    def _open_main(self) -> apsw.Connection:
+        """Open the main file; one that is damaged is set aside, and another begun."""
+        path = self.folder / "main.db"
+        try:
+            if _is_emptied(path) and schema.day_files(self.folder):
+                raise apsw.CorruptError("it is empty")
+            return self._read_main(schema.open_for_writing(path, schema.MAIN, full=self._full))
+        except DAMAGE as error:
+            self.set_aside.append(set_aside(path, str(error)))
+        return self._read_main(schema.open_for_writing(path, schema.MAIN, full=self._full))
+
+    def _read_main(self, main: apsw.Connection) -> apsw.Connection:
+        try:
+            self._counted = dict(main.execute("select tag, sequence from counted"))
+            if LEAP not in self._counted and damaged_files(self.folder, "main"):
+                self._counted[LEAP] = leap(self._last_alert, time.time_ns())
+                main.execute("insert into counted values(?, ?)", (LEAP, self._counted[LEAP]))
+            last = main.execute("select coalesce(max(seq), 0) from alerts").get
+        except BaseException:
+            main.close()
+            raise
+        self._last_alert = max(last, self._counted.get(LEAP, 0))
+        return main
+
+    def _replace_main(self, error: Exception) -> None:
+        """Set the main file aside, which has turned out to be damaged, and begin another."""
+        self._main.close()
+        self.set_aside.append(set_aside(self.folder / "main.db", str(error)))
+        self._main = self._open_main()
 
     # -- day files
+
+    def _open_newest_days(self) -> None:
+        """Open the newest day that has events and those after it; set aside what of them is damaged."""
+        for day in self._find_newest_days():
+            try:
+                self._open_day(day)
+            except DAMAGE as error:
+                self.set_aside.append(set_aside(schema.day_path(self.folder, day), str(error)))
+        newest = max(map(day_of, damaged_files(self.folder, "events-*")), default="")
+        if newest and all(day_of(path) < newest for path in schema.day_files(self.folder)):
+            self.accounts = {}  # what the lost file had is not known: the next batch says it
+            self._leap(newest)
+
+    def _find_newest_days(self) -> list[str]:
+        """Return the newest day that has events and those after it, oldest first: a crash may leave a day without any."""
+        days: list[str] = []
+        for path in reversed(schema.day_files(self.folder)):
+            try:
+                if _is_emptied(path):  # or made at midnight by one who was killed before he wrote to it: no matter
+                    raise apsw.CorruptError("it is empty")
+                has_events = _has_events(path)
+            except DAMAGE as error:
+                self.set_aside.append(set_aside(path, str(error)))
+                continue
+            days.insert(0, day_of(path))
+            if has_events:
+                break
+        return days
+
+    def _leap(self, day: str) -> None:
+        """Begin a day anew after its file was set aside; it remembers the leap, should nothing be committed to it for now."""
+        self.positions[LEAP] = leap(self._next, time.time_ns())
+        self._next = self.positions[LEAP] + 1
+        self._open_day(day)
+
+    def _replace_day(self, error: Exception) -> None:
+        """Set the day's file aside, which has turned out to be damaged, and go on in another; what it knew is known here."""
+        if self._day is not None:
+            self._day.close()
+            self._day = None
+        self.set_aside.append(set_aside(schema.day_path(self.folder, self._day_name), str(error)))
+        self._leap(self._day_name)
 
     def _open_day(self, name: str) -> None:
         connection = schema.open_for_writing(schema.day_path(self.folder, name), schema.DAY, full=self._full)
@@ -85,7 +164,9 @@ class StoreWriter:
             connection.close()
             raise
         self.positions, self.accounts = found | behind, accounts
-        self._next = max(self._next, (newest or 0) + 1)
+        self._next = max(self._next, (newest or 0) + 1, self.positions.get(LEAP, 0) + 1)
+        if newest is not None:
+            self._last_with_events = name
         if self._day is not None:
             self._day.close()
         self._day, self._day_name = connection, name
@@ -100,11 +181,44 @@ class StoreWriter:
 
     def _day_for(self, observed_ns: int) -> apsw.Connection:
         """Return the file of the day, never an older one than before: a clock that jumps back changes nothing."""
-        name = format_day(observed_ns)
+        name = max(format_day(observed_ns), self._day_name)
         if self._day is None or name > self._day_name:
             self._open_day(name)
         assert self._day is not None
         return self._day
+
+    def put_names_right(self, today: str) -> list[tuple[str, str]]:
+        """Rename days that lie beyond tomorrow, keeping their order; return what was renamed, wrong and right name.
+
+        A day that a reader has just open keeps its name for now.
+        """
+        tomorrow, renamed = _day_after(today), list[tuple[str, str]]()
+        names = [day_of(path) for path in schema.day_files(self.folder)]
+        last = max((name for name in names if name <= tomorrow), default="")
+        for name in names:
+            if name <= tomorrow:
+                continue
+            right = max(today, _day_after(last) if last else "")
+            if right >= name or not self._rename_day(name, right):
+                break
+            renamed.append((name, right))
+            last = right
+        return renamed
+
+    def _rename_day(self, name: str, right: str) -> bool:
+        is_open = name == self._day_name
+        if is_open and self._day is not None:
+            self._day.close()
+            self._day = None
+        path = schema.day_path(self.folder, name)
+        free = not Path(f"{path}-wal").exists()
+        if free:
+            path.rename(schema.day_path(self.folder, right))
+            if self._last_with_events == name:
+                self._last_with_events = right
+        if is_open:
+            self._open_day(right if free else name)
+        return free
 
     # -- committing
 
@@ -117,6 +231,8 @@ class StoreWriter:
     ) -> Stored:
         """Store what is not there yet. Raises OutOfOrder, and apsw.Error as SQLite does; then nothing changed.
 
+        A file that turns out to be damaged is set aside; then too the batch has to come again.
+
         Alerts and templates go to the main file first: should the day's transaction then fail, the batch comes again,
         and they are found to be there. The other order could lose them.
         """
@@ -128,8 +244,16 @@ class StoreWriter:
             skip = position + 1 - key.first
         fresh = judged[skip:]
         if fresh or alerts:
-            self._commit_main(key, fresh, alerts)
-        packed = self._commit_events(key, fresh, now_ns) if key is not None and fresh else []
+            try:
+                self._commit_main(key, fresh, alerts)
+            except DAMAGE as error:
+                self._replace_main(error)
+                raise
+        try:
+            packed = self._commit_events(key, fresh, now_ns) if key is not None and fresh else []
+        except DAMAGE as error:
+            self._replace_day(error)
+            raise
         new_alerts, self._untold = self._untold, []
         return Stored(self._next - len(packed), packed, new_alerts, self._last_alert)
 
@@ -146,7 +270,7 @@ class StoreWriter:
         return accepted
 
     def _commit_main(self, key: BatchKey | None, fresh: Sequence[JudgedEvent], alerts: Sequence[Alert]) -> None:
-        new_alerts = []
+        new_alerts, last = [], self._last_alert
         uncounted = fresh
         if key is not None:  # the day's transaction may fail after this one, and then the batch comes again
             first = key.last + 1 - len(fresh)
@@ -154,15 +278,15 @@ class StoreWriter:
         with self._main:
             for alert in alerts:
                 self._main.execute(
-                    "insert or ignore into alerts(id, ts_ns, source, body) values(?, ?, ?, ?)",
-                    (alert.id, alert.ts_ns, alert.source, encode(alert)),
+                    "insert or ignore into alerts(seq, id, ts_ns, source, body) values(?, ?, ?, ?, ?)",
+                    (last + 1, alert.id, alert.ts_ns, alert.source, encode(alert)),
                 )
                 if self._main.changes():
                     new_alerts.append(alert)
-                    seq = self._last_alert = self._main.last_insert_rowid()
+                    last += 1
                     self._main.executemany(
                         "insert or ignore into alert_entities values(?, ?)",
-                        [(entity.uuid, seq) for entity in alert.entities],
+                        [(entity.uuid, last) for entity in alert.entities],
                     )
             self._main.executemany(
                 """insert into templates(id, template, events, first_ns, last_ns) values(?, ?, ?, ?, ?)
@@ -174,6 +298,7 @@ class StoreWriter:
                 self._main.execute("insert or replace into counted values(?, ?)", (key.tag, key.last))
         if key is not None and uncounted:
             self._counted[key.tag] = key.last
+        self._last_alert = last
         self._untold += new_alerts
 
     def _commit_events(self, key: BatchKey, fresh: Sequence[JudgedEvent], now_ns: int) -> list[bytes]:
@@ -208,6 +333,7 @@ class StoreWriter:
             day.execute("insert or replace into account values(?, ?, ?)", (key.tag, *account))
         self.positions[key.tag], self.accounts[key.tag] = key.last, account
         self._next += len(fresh)
+        self._last_with_events = self._day_name
         return packed
 
     def sequences(self) -> tuple[int, int]:
@@ -230,23 +356,31 @@ class StoreWriter:
     def expire(self, *, before_day: str, max_bytes: int) -> list[str]:
         """Delete day files older than `before_day`, then the oldest while all are larger than `max_bytes`.
 
-        The newest day that has events is never deleted: it says where the commit sequence goes on. Return the days that
-        went.
+        The newest day that has events is never deleted: it says where the commit sequence goes on. Days that were set aside
+        for damage go like the others. It only unlinks, which needs no room on a disk that is full. Return the days that went.
         """
-        kept = set(_newest_days(self.folder))
-        sizes = {path: _size(path) for path in schema.day_files(self.folder)}
+        files = [*schema.day_files(self.folder), *damaged_files(self.folder, "events-*")]
+        sizes = {path: _size(path) for path in files}
         total = sum(sizes.values())
-        files = [path for path in sizes if _day_of(path) not in kept]
         gone = []
-        for path in files:
-            day = _day_of(path)
+        for path in sorted(files, key=day_of):
+            day = day_of(path)
             if day >= before_day and total <= max_bytes:
                 break
+            if path.suffix == ".db" and day >= self._last_with_events:
+                continue
             for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
                 each.unlink(missing_ok=True)
             total -= sizes[path]
             gone.append(day)
+        self._delete_orphans()
         return gone
+
+    def _delete_orphans(self) -> None:
+        """Delete logs whose database is gone: a reader that was just opening a day made them when it was deleted."""
+        for path in (*self.folder.glob("events-*.db-wal"), *self.folder.glob("events-*.db-shm")):
+            if not path.with_suffix(".db").exists():
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         for connection in (self._day, self._main):
@@ -254,25 +388,29 @@ class StoreWriter:
                 connection.close()
 
 
-def _day_of(path: Path) -> str:
-    return path.stem.removeprefix("events-")
+def day_of(path: Path) -> str:
+    """Return the day that a file, its log or what was set aside of it is of."""
+    return path.name.removeprefix("events-").partition(".")[0]
 
 
-def _newest_days(folder: Path) -> list[str]:
-    """Return the newest day that has events and those after it, oldest first: a crash may leave a day without any."""
-    days: list[str] = []
-    for path in reversed(schema.day_files(folder)):
-        days.insert(0, _day_of(path))
-        try:
-            connection = schema.open_for_reading(path)
-        except apsw.CantOpenError:
-            continue
-        try:
-            if connection.execute("select exists(select 1 from events)").get:
-                break
-        finally:
-            connection.close()
-    return days
+def _day_after(day: str) -> str:
+    return format_day(parse_time(day) + 86_400 * NS_PER_S)
+
+
+def _is_emptied(path: Path) -> bool:
+    """Tell whether a database is there and holds nothing, in its log neither."""
+    return path.exists() and _size(path) == 0
+
+
+def _has_events(path: Path) -> bool:
+    try:
+        connection = schema.open_for_reading(path)
+    except apsw.CantOpenError:
+        return False
+    try:
+        return bool(connection.execute("select exists(select 1 from events)").get)
+    finally:
+        connection.close()
 
 
 def _size(path: Path) -> int:

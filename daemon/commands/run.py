@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -67,7 +68,6 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         "state_dir": str(state_dir),
         "runtime_dir": str(runtime_dir),
     }
-    write_about(state_dir, about)
     supervisor = Supervisor(
         configuration,
         sockets,
@@ -77,7 +77,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         reread=Rereading(arguments.config, configuration, sockets, inherited),
     )
     try:
-        return trio.run(_run, configuration, supervisor, sockets)
+        return trio.run(_run, configuration, supervisor, sockets, partial(write_about, state_dir, about))
     finally:
         if not (configuration.runtime_dir or os.environ.get("RUNTIME_DIRECTORY")):  # made by us, for this run
             shutil.rmtree(runtime_dir, ignore_errors=True)
@@ -121,7 +121,12 @@ def _allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _run(configuration: Configuration, supervisor: Supervisor, sockets: Mapping[str, socket.socket]) -> int:
+async def _run(
+    configuration: Configuration,
+    supervisor: Supervisor,
+    sockets: Mapping[str, socket.socket],
+    leave_word: Callable[[], bool],
+) -> int:
     started_s = trio.current_time()
     started, stop = trio.Event(), trio.Event()
     status = 0
@@ -130,6 +135,7 @@ async def _run(configuration: Configuration, supervisor: Supervisor, sockets: Ma
             nursery.start_soon(_follow_signals, stop, nursery.cancel_scope)
             nursery.start_soon(_follow_reloads, supervisor, started)
             nursery.start_soon(_greet, configuration, sockets, started)
+            nursery.start_soon(_leave_word, leave_word)
             await supervisor.run(started=started, stop=stop)
             nursery.cancel_scope.cancel()
     except* (Escalation, SpawnError) as failures:
@@ -138,6 +144,12 @@ async def _run(configuration: Configuration, supervisor: Supervisor, sockets: Ma
         status = EX_FAILED
     _say(_farewell(supervisor.summary(), trio.current_time() - started_s))
     return status
+
+
+async def _leave_word(leave_word: Callable[[], bool]) -> None:
+    """A disk that is full at the start may take it later; until then `tocsin restart` and its like do not find us."""
+    while not leave_word():
+        await trio.sleep(1)
 
 
 async def _follow_signals(stop: trio.Event, everything: trio.CancelScope) -> None:

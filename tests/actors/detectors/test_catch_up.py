@@ -73,7 +73,8 @@ async def live(
 ) -> list[bytes]:
     """Give batches to an actor as they come in time, until it is killed or drains; return what it said of each."""
     clock = EventClock(batches[0][1][0].observed_ns)
-    monkeypatch.setattr(detector_actor, "time", clock)
+    monkeypatch.setattr(detector_actor, "wall_ns", clock.time_ns)
+    monkeypatch.setattr(detector_actor, "elapsed_ns", clock.time_ns)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(detector_actor.run, context)
         for number, (key, events) in enumerate(batches, 1):

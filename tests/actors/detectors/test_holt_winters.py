@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from actors.detectors.cusum import Cusum
 from actors.detectors.detector import Detector
 from actors.detectors.holt_winters import HoltWinters
 from protocol.clock import NS_PER_S
@@ -117,3 +118,22 @@ def test_late_events_do_not_move_the_clock_back() -> None:
     speak(detector, 0, 600)
     scores = detector.score(make_batch(3, event_s=[500.0, 600.5, 590.0]))
     assert np.diff(scores.seen).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("kind", [HoltWinters, Cusum])
+@pytest.mark.parametrize("jump_s", [30, 300, 3_600, 86_400, 365 * 86_400, -30, -300, -3_600, -86_400])
+def test_a_clock_that_is_set_is_nobodys_silence_and_no_change(kind: type[Detector], jump_s: int) -> None:
+    detector = kind()
+    assert not speak(detector, 0, 900, every_s=0.5)
+    detector.jump(jump_s * NS_PER_S, START_NS + (900 + jump_s) * NS_PER_S)
+    assert not speak(detector, 900 + jump_s, 1_500 + jump_s, every_s=0.5)
+    if kind is HoltWinters:
+        (finding,) = wait(detector, 1_500 + jump_s, 1_900 + jump_s)
+        assert finding.kind == "silence", "a real one is heard all the same"
+
+
+def test_a_clock_that_was_set_back_while_it_was_down_leaves_it_with_ears() -> None:
+    detector = HoltWinters()
+    speak(detector, 0, 900)
+    assert not wait(detector, -86_400, -86_390)
+    assert [finding.kind for finding in wait(detector, -86_390, -86_000)] == ["silence"]

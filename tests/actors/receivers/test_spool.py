@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from actors.receivers import spool as spool_module
 from actors.receivers.spool import Spool, SpoolFull
 from actors.syncing import Fsync, sync_all
 
@@ -305,4 +307,32 @@ def test_interval_knows_what_is_not_forced(tmp_path: Path, monkeypatch: pytest.M
     assert sync_all(spool.unsynced.take()) is None
     assert {"spool", "position", *(f"{number:016d}.segment" for number in (1, 2, 3))} == set(names)
     assert spool.unsynced.take() == []
+    spool.close()
+
+
+def test_nothing_is_accepted_under_a_tag_that_is_not_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Spool, "_write_aside", refuse)
+        full.setattr(spool_module, "_write_over", refuse)
+        spool = Spool(tmp_path / "spool", max_bytes=1 << 20)
+        with pytest.raises(OSError, match="No space"):
+            spool.append(b"\x90", 1)
+    spool.append(b"\x90", 1)
+    assert Spool(tmp_path / "spool", max_bytes=1 << 20).tag == spool.tag, "after a crash it would be sent again as another"
+
+
+def test_it_tells_whether_the_disk_would_take_more(small_disk: Path) -> None:
+    spool = Spool(small_disk / "spool", max_bytes=1 << 20)
+    spool.append(b"\x91\x01", 1)
+    filler = small_disk / "filler"
+    with suppress(OSError), open(filler, "wb", buffering=0) as file:
+        while file.write(b"x" * 4_096):
+            pass
+    assert not spool.has_room()
+    filler.unlink()
+    assert spool.has_room()
+    assert Spool(small_disk / "spool", max_bytes=1 << 20).torn == 0
     spool.close()

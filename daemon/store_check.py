@@ -1,0 +1,74 @@
+"""Everything in a state directory that can be verified: databases, spools, journal of templates, snapshots, quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from actors.receivers.aside import Quarantined
+from actors.receivers.spool_copy import read_position, segments, whole_bytes
+from actors.storage.check import Fault, check_store
+from protocol.packing import PackingError, unpack, unpack_entries
+from protocol.snapshot import MAGIC
+
+
+def check_state(state_dir: Path, progress: Callable[[str], None]) -> Iterator[Fault]:
+    """Yield every fault."""
+    yield from check_store(state_dir / "store", progress)
+    for spool in sorted((state_dir / "spool").glob("*")):
+        progress(f"spool/{spool.name}")
+        yield from _check_spool(spool)
+    progress("the rest")
+    yield from _check_journal(state_dir / "templates.journal")
+    for path in sorted((state_dir / "snapshots").glob("*.msgpack")):
+        yield from _check_snapshot(path)
+    quarantined = Quarantined(state_dir)
+    for name in quarantined.names():
+        try:
+            quarantined.get(name)
+        except LookupError:
+            yield Fault(f"quarantine/{name}.msgpack", "cannot be read", "delete it: that record is lost")
+
+
+def _check_spool(folder: Path) -> Iterator[Fault]:
+    name = f"spool/{folder.name}"
+    try:
+        read_position(folder / "position")
+    except FileNotFoundError:
+        if segments(folder):
+            yield Fault(f"{name}/position", "is missing", "what the spool holds will be sent again under new ids")
+    except (OSError, ValueError) as error:
+        yield Fault(f"{name}/position", str(error), "what the spool holds will be sent again under new ids")
+    for path in segments(folder):
+        try:
+            raw = path.read_bytes()
+            if whole_bytes(raw) < len(raw) <= path.stat().st_size and whole_bytes(again := path.read_bytes()) < len(again):
+                what = f"is damaged at byte {whole_bytes(again)} of {len(again)}"
+                yield Fault(f"{name}/{path.name}", what, "what lies behind it is lost; the next start cuts it off")
+        except FileNotFoundError:  # its records were committed meanwhile
+            continue
+        except OSError as error:
+            yield Fault(f"{name}/{path.name}", str(error.strerror), "look at the disk: dmesg")
+
+
+def _check_journal(path: Path) -> Iterator[Fault]:
+    for last_try in (False, True):  # an entry that is being written now is whole the next time
+        try:
+            _, good, fault = unpack_entries(path.read_bytes())
+        except FileNotFoundError:
+            return
+        if not fault:
+            return
+        if last_try:
+            yield Fault(path.name, f"is damaged at byte {good}: {fault}", "templates born after that are forgotten")
+
+
+def _check_snapshot(path: Path) -> Iterator[Fault]:
+    try:
+        whole = unpack(path.read_bytes())
+        if isinstance(whole, dict) and whole.get("magic") == MAGIC and whole.get("actor") == path.stem:
+            return
+        what = "is not the snapshot of that actor"
+    except (OSError, PackingError) as error:
+        what = str(error)
+    yield Fault(f"snapshots/{path.name}", what, "delete it: that actor learns anew")
