@@ -377,6 +377,7 @@ class Intake:
             "accepted": accepted,
             "acknowledged": accepted - waiting,
             "damaged": self.spool.damaged,
+            "unsure": int(self.spool.is_unsure),
         }
 
     async def run(self) -> None:
