@@ -14,7 +14,8 @@ loss of power. With `interval` that may take what was not yet forced to disk, wh
 entry; what lies behind it in its segment is then lost, and said to be. The recorder may have committed some of what was
 lost, under sequences that this spool would now give away again, and it would ignore the new records as known. So after
 damage, after every boot of the machine, and where a segment is empty or none is left (someone may have deleted it), the
-spool leaps over sequences that nobody can have used. A gap in the sequences is closed by acknowledgement: once all before it is acknowledged, so is the gap.
+spool leaps over sequences that nobody can have used. A gap in the sequences is closed by acknowledgement: once all before
+it is acknowledged, so is the gap.
 
 Bound: `max_bytes` on disk. In memory an entry is an index of about 200 bytes; payloads are read back when they are sent.
 """
@@ -220,7 +221,7 @@ class Spool:
 
     @property
     def is_unsure(self) -> bool:
-        """Tell whether the store may hold records that this spool has forgotten: until something after the last leap is stored."""
+        """Tell whether the store may hold records that this spool forgot: until one from after the last leap is stored."""
         return self.acknowledged < self._ordinals.end_of_passed
 
     @property
