@@ -21,7 +21,7 @@ from daemon.restart import Decision
 from daemon.runner import Assignment
 from daemon.spawner import Spawner, SpawnError
 from daemon.suspects import Suspects, Verdict
-from daemon.trace import read_trace, take_failure
+from daemon.trace import take_failure, take_trace
 from daemon.transport import Post
 from protocol.messages import Command, Isolate, Quarantine
 
@@ -100,7 +100,7 @@ class Keeper:
 
     def _find_culprit(self, child: Child, end: End) -> Verdict | None:
         """Tell the receiver what to do with the batch that a child died of; return what that is."""
-        key = read_trace(self._runtime_dir, child.spec.name)
+        key = take_trace(self._runtime_dir, child.spec.name)
         failure = take_failure(self._runtime_dir, child.spec.name)
         if key is None or not end.of_itself:
             return None
