@@ -91,7 +91,7 @@ def test_an_actor_that_leaves_and_comes_back_is_no_break_of_the_ledger(own_daemo
 
     def passed() -> int:
         edges = own_daemon.health()["ledger"]["edges"]
-        return next(edge["handled"] for edge in edges if (edge["from"], edge["to"]) == ("syslog", "parser"))
+        return sum(edge["handled"] for edge in edges if (edge["from"], edge["to"]) == ("syslog", "parser"))
 
     before = passed()
     own_daemon.send_udp(b"<38>Nov 23 10:00:00 web app: request served")
@@ -113,3 +113,19 @@ def test_an_actor_that_is_being_started_ends_with_its_part_of_the_configuration(
         os.kill(processes["fork server"], signal.SIGCONT)
     assert "ended cusum" in reload.communicate(timeout=40)[0]
     own_daemon.wait_until(lambda: "cusum" not in own_daemon.health()["actors"])
+
+
+def test_an_actor_that_dies_while_it_waits_to_leave_takes_nobody_along(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    text, processes = own_daemon.config.read_text(), own_daemon.processes()
+    os.kill(processes["recorder"], signal.SIGSTOP)  # the first that leaves cannot drain, and the other waits for its turn
+    own_daemon.send_tcp(b"<38>Nov 23 10:00:00 web app: request served\n" * 100)
+    time.sleep(0.3)
+    for name in ("syslog", "otlp_grpc"):
+        text = text.replace(f"[receivers.{name}]", f"[receivers.{name}]\nenabled = false")
+    own_daemon.config.write_text(text)
+    os.kill(own_daemon.pid, signal.SIGHUP)
+    time.sleep(0.5)
+    os.kill(processes["otlp_grpc"], signal.SIGKILL)
+    own_daemon.wait_until(lambda: not {"syslog", "otlp_grpc"} & own_daemon.health()["actors"].keys(), 40)
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 100)
