@@ -20,11 +20,13 @@ FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Child:
     """One actor: its spec, its present process, and what is known of it."""
 
-    def __init__(self, spec: ChildSpec) -> None:
+    def __init__(self, spec: ChildSpec, incarnation: int = 0) -> None:
+        """`incarnation`: the last of an actor of this name that ran before; none of its numbers is given again."""
         self.spec = spec
         self.health = ChildHealth(spec)
         self.history = RestartHistory(spec.policy)
-        self.incarnation = 0
+        self.incarnation = incarnation
+        self.is_starting = False  # its process is asked for, and there is no process id yet
         self.pid = 0
         self.started_s = 0.0
         self.last_beat_s = 0.0

@@ -21,7 +21,7 @@ from daemon.restart import Decision
 from daemon.runner import Assignment
 from daemon.spawner import Spawner, SpawnError
 from daemon.suspects import Suspects, Verdict
-from daemon.trace import read_trace, take_failure
+from daemon.trace import take_failure, take_trace
 from daemon.transport import Post
 from protocol.messages import Command, Isolate, Quarantine
 
@@ -100,7 +100,7 @@ class Keeper:
 
     def _find_culprit(self, child: Child, end: End) -> Verdict | None:
         """Tell the receiver what to do with the batch that a child died of; return what that is."""
-        key = read_trace(self._runtime_dir, child.spec.name)
+        key = take_trace(self._runtime_dir, child.spec.name)
         failure = take_failure(self._runtime_dir, child.spec.name)
         if key is None or not end.of_itself:
             return None
@@ -124,6 +124,7 @@ class Keeper:
         """Start a child, see it through its life, return how it ended."""
         child.incarnation += 1
         child.hangs = False
+        child.is_starting = True
         child.started_s = child.last_beat_s = trio.current_time()
         spec = child.spec
         assignment = Assignment(
@@ -144,6 +145,8 @@ class Keeper:
             child.pid = child.health.pid = await self._spawner.spawn(assignment, sockets)
         except SpawnError as error:
             return End(note=f"was not started: {error}")
+        finally:
+            child.is_starting = False
         pidfd = os.pidfd_open(child.pid)
         try:
             await trio.lowlevel.wait_readable(pidfd)
@@ -166,6 +169,10 @@ class Keeper:
 
     async def end(self, child: Child, drain_s: float) -> None:
         """End a child's present process: a receiver drains, for what it has read and not spooled would be lost."""
+        while child.is_starting:  # with what it was assigned before; it has no process yet that could be ended
+            await trio.sleep(0.01)
+        if not child.pid:  # it waits for its restart, and what it is told now would end the next
+            return
         incarnation = child.incarnation
         if child.spec.role == "receiver":
             self.command(child, "drain")

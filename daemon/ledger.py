@@ -15,7 +15,9 @@ The two sides of an account report at different moments, a few times a second, s
 checked once a second are therefore the inequalities that hold between an older report of one side and a newer one of the
 other: what a receiver knew to be committed `LAG` checks ago is committed now (else records are lost), and what was
 committed `LAG` checks ago is accepted now (else some are doubled). Both together pin the account down to what was in
-flight in between, and to nothing once the stream rests. An edge is broken when a message is missing between two that
+flight in between, and to nothing once the stream rests. After a loss of power or damage a receiver may have forgotten
+records that are stored: nothing is held against the store until the first record since is committed, and the store then
+takes over the receiver's count. An edge is broken when a message is missing between two that
 came from one living process to another: ZeroMQ promises that, and its word is held against the numbers on the messages.
 """
 
@@ -53,6 +55,7 @@ class SourceAccount:
         self.accepted = self.acknowledged = self.damaged = 0
         self.committed: int | None = None  # None: the store knows nothing of this spool yet
         self.spoke = False
+        self._unsure = 0  # checks for which nothing can be said
         self._moments: deque[_Moment] = deque(maxlen=LAG + 1)
         self._said = 0
 
@@ -63,10 +66,16 @@ class SourceAccount:
             self._moments.clear()
         self.accepted, self.acknowledged, self.damaged = ledger["accepted"], ledger["acknowledged"], ledger["damaged"]
         self.spoke = True
+        if ledger.get("unsure"):
+            self._unsure = LAG
 
     def check(self, recorder_spoke: bool) -> str:
         """Return what is broken, once for each new discrepancy; "" if nothing is."""
         spoke, self.spoke = self.spoke, False
+        if self._unsure:
+            self._unsure -= 1
+            self._moments.clear()
+            return ""
         if self.committed is None:
             return ""
         self._moments.append(_Moment(self.accepted, self.acknowledged, self.committed, spoke, recorder_spoke))

@@ -64,6 +64,8 @@ class Supervisor:
         self._ledger = Ledger()
         self._last_alive_ns = last_alive_ns(state_dir)
         self._one_reload = trio.Lock()
+        self._started = trio.Event()
+        self._last_incarnations: dict[str, int] = {}  # of actors that the configuration has no place for now
         self._nursery: trio.Nursery
 
     # -- life
@@ -80,6 +82,7 @@ class Supervisor:
                 nursery.start_soon(self._publish_status)
                 await self._start_all()
                 self._tell_of_absence()
+                self._started.set()
                 started.set()
                 notify("READY=1")
                 await stop.wait()
@@ -103,7 +106,7 @@ class Supervisor:
         for child in self.children.values():
             if not child.pid:
                 child.wanted.set()  # it waits for a restart that does not come
-        upstream_first = reversed(self.children.values())
+        upstream_first = list(self.children.values())[::-1]  # a reload may be under way
         for role, group in groupby(upstream_first, key=lambda child: child.spec.role):
             patience_s = self._configuration.daemon.drain_s if role == "receiver" else STOP_S
             members = list(group)
@@ -128,7 +131,10 @@ class Supervisor:
 
     async def reload(self) -> Reply:
         """Read the configuration anew and restart what it changes; one with a fault changes nothing."""
+        await self._started.wait()
         async with self._one_reload:
+            if self._keeper.stopping:
+                return Reply(False, "the daemon is stopping: the configuration stays as it was")
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             try:
                 configuration, sockets = self._reread()
@@ -153,9 +159,17 @@ class Supervisor:
         change = compare(before, child_specs(configuration), moved, keep_windows=self._has_same_bound(configuration))
         self._configuration, self._keeper.sockets = configuration, sockets
         self._keeper.tells = INTERNAL if configuration.receivers.internal.enabled else ""
+        for spec in change.specs:  # all of them before anything is waited for: who dies meanwhile starts with what is new
+            if spec.name in self.children:
+                self.children[spec.name].change(spec)
+        for name in change.gone:
+            self.children[name].leaves = True
         for name in change.gone:
             await self._keeper.take_leave(self.children[name], configuration.daemon.drain_s)
+            self._last_incarnations[name] = self.children[name].incarnation
         for spec in change.specs:
+            if self._keeper.stopping:
+                return "the daemon is stopping"
             await self._follow(spec, restart=spec.name in change.changed)
         self.children = {spec.name: self.children[spec.name] for spec in change.specs}
         for bound in before_sockets.values():
@@ -169,11 +183,11 @@ class Supervisor:
     async def _follow(self, spec: ChildSpec, *, restart: bool) -> None:
         child = self.children.get(spec.name)
         if child is None:
-            child = self.children[spec.name] = Child(spec)
+            child = self.children[spec.name] = Child(spec, self._last_incarnations.get(spec.name, 0))
+            first = child.incarnation + 1
             self._nursery.start_soon(self._keeper.keep, child)
-            await _wait_ready(child, 1)
+            await _wait_ready(child, first)
             return
-        child.change(spec)
         if restart:
             before = child.incarnation
             child.wanted.set()

@@ -44,10 +44,11 @@ def _failure_path(runtime_dir: Path, actor: str) -> Path:
     return runtime_dir / f"{actor}.failure"
 
 
-def read_trace(runtime_dir: Path, actor: str) -> BatchKey | None:
-    """Return the batch that an actor was handling when it died, if any."""
+def take_trace(runtime_dir: Path, actor: str) -> BatchKey | None:
+    """Return the batch that an actor was handling when it died, if any; the next that dies may not come to write its own."""
     with suppress(OSError, msgspec.MsgspecError):
         raw = _trace_path(runtime_dir, actor).read_bytes()
+        _trace_path(runtime_dir, actor).unlink()
         return _decode(raw[2 : 2 + int.from_bytes(raw[:2])])
     return None
 

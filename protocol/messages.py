@@ -18,6 +18,9 @@ from protocol.records import Attack, Event, Record
 Frame: TypeAlias = bytes | memoryview
 
 
+LEAP = 1 << 24  # sequences that a spool passes over after a loss: more than were ever handed on and not on disk; of 1 << 48
+
+
 class BatchKey(msgspec.Struct, frozen=True, array_like=True):
     """Names a batch: which receiver's spool, which sequences, and the how-manieth time it is sent."""
 

@@ -15,6 +15,7 @@ word is sent in its place under its sequence (`aside.py`).
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,7 +24,7 @@ import msgspec
 import trio
 
 from actors.context import Context
-from actors.receivers.aside import Quarantined
+from actors.receivers.aside import PutAside, Quarantined
 from actors.receivers.spool import Slot, Spool, SpoolFull
 from actors.receivers.syncing import keep_synced
 from actors.signal import Signal
@@ -47,6 +48,9 @@ MAX_BATCH_BYTES = 1 << 20
 MAX_ISOLATED = 64  # stretches of records that are sent one by one
 RETRY_S = 0.5  # after the spool has refused
 TELL_EVERY_S = 10.0  # what was dropped is told of in the stream itself, at most so often
+
+
+log = logging.getLogger(__name__)
 
 
 class IntakeSettings(msgspec.Struct, frozen=True):
@@ -104,6 +108,7 @@ class Intake:
         self._quarantined = Quarantined(context.state_dir)
         self._aside = self._quarantined.of_spool(self.spool.tag)  # {sequence: what is not sent as it is}
         self._isolated: deque[Isolate] = deque(maxlen=MAX_ISOLATED)
+        self._putting_aside = False  # meanwhile nothing is sent: it would be the poison again
         if self.spool.torn:
             self._report.counters["spool_torn_entries"] += self.spool.torn
         if self.spool.unusable:
@@ -238,6 +243,8 @@ class Intake:
     # -- to the parser and back
 
     def _sendable(self) -> bool:
+        if self._putting_aside:
+            return False
         while self._unsent and self._unsent[0][0].last <= self.spool.acknowledged:
             self._unsent.popleft()
         if not self._unsent:
@@ -255,6 +262,8 @@ class Intake:
             slot, packed = self._unsent.popleft()
             attempt = self._attempt
             for first, count, piece in self._pieces(slot, packed or self.spool.read(slot)):
+                if self._putting_aside:  # and then all is sent again, for the actor that died has lost it
+                    break
                 self._sent = first + count - 1
                 await self._context.send("parser", Records(self._key(first, count)), [piece])
                 if self._attempt != attempt:  # everything is sent again meanwhile
@@ -307,19 +316,40 @@ class Intake:
             if isinstance(verdict, Isolate):
                 self._isolated.append(verdict)
             else:
-                self._put_aside(verdict)
+                self._putting_aside = True
+                await self._put_aside(verdict)
+                self._putting_aside = False
+                self._go_back()
 
-    def _put_aside(self, verdict: Quarantine) -> None:
+    async def _put_aside(self, verdict: Quarantine) -> None:
         """Take records out of what is sent. One that is gone from the spool was committed, and is nobody's poison."""
-        for slot in self.spool.slots:
+        for slot in tuple(self.spool.slots):
             if slot.last < verdict.first or slot.first > verdict.last:
                 continue
             for sequence, record in enumerate(decode_records(self.spool.read(slot)), slot.first):
                 if verdict.first <= sequence <= verdict.last and sequence not in self._aside:
-                    self._aside[sequence] = self._quarantined.put(
-                        self._context.name, self.spool.tag, sequence, verdict.actor, verdict.reason, record
-                    )
+                    self._aside[sequence] = await self._write_aside(verdict, sequence, record)
                     self._report.counters["quarantined_records"] += 1
+
+    async def _write_aside(self, verdict: Quarantine, sequence: int, record: Record) -> PutAside:
+        """Put one record aside, for as long as it takes: on a full disk the stream waits, and the record is not lost."""
+        held = False
+        while True:
+            try:
+                aside = self._quarantined.put(
+                    self._context.name, self.spool.tag, sequence, verdict.actor, verdict.reason, record
+                )
+            except OSError as error:
+                if not held:
+                    log.error("cannot put a record aside, and sends nothing until it is: %s", error)
+                held = True
+                self._report.degraded(f"cannot write the quarantine ({error.strerror})")
+                await trio.sleep(RETRY_S)
+            else:
+                if held and not self._refused:
+                    self._report.ok()
+                await trio.lowlevel.checkpoint()  # many records, each forced to disk, are no reason to look hung
+                return aside
 
     async def _watch_for_stalls(self) -> None:
         patience_s = STALL_S
@@ -356,6 +386,7 @@ class Intake:
             "accepted": accepted,
             "acknowledged": accepted - waiting,
             "damaged": self.spool.damaged,
+            "unsure": int(self.spool.is_unsure),
         }
 
     async def run(self) -> None:

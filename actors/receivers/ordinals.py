@@ -38,5 +38,10 @@ class Ordinals:
             self.damaged += missing
             self.pass_over(end, missing)
 
+    @property
+    def end_of_passed(self) -> int:
+        """The first sequence behind everything that was passed over; 0 if nothing was."""
+        return self.passed[-1][0] if self.passed else 0
+
     def _passed_before(self, sequence: int) -> int:
         return max((total for other, total in self.passed if other <= sequence), default=0)

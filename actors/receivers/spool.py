@@ -13,8 +13,9 @@ What it promises: an entry that `append` returned from survives the death of any
 loss of power. With `interval` that may take what was not yet forced to disk, which `unsynced` knows. A disk may damage an
 entry; what lies behind it in its segment is then lost, and said to be. The recorder may have committed some of what was
 lost, under sequences that this spool would now give away again, and it would ignore the new records as known. So after
-damage, and after every boot of the machine, the spool leaps over sequences that nobody can have used. A gap in the
-sequences is closed by acknowledgement: once all before it is acknowledged, so is the gap.
+damage, after every boot of the machine, and where a segment is empty or none is left (someone may have deleted it), the
+spool leaps over sequences that nobody can have used. A gap in the sequences is closed by acknowledgement: once all before
+it is acknowledged, so is the gap.
 
 Bound: `max_bytes` on disk. In memory an entry is an index of about 200 bytes; payloads are read back when they are sent.
 """
@@ -37,11 +38,11 @@ import msgspec
 from actors.files import write_at, write_over
 from actors.receivers.ordinals import Ordinals
 from actors.syncing import Fsync, Unsynced, sync_all, sync_folder
+from protocol.messages import LEAP
 from protocol.packing import PackingError, pack, unpack
 
 _HEAD = 8
 _PROBE_BYTES = 4_096  # a block
-_LEAP = 1 << 24  # sequences passed over after a loss: more than were ever handed on and not on disk; of 1 << 48
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SEGMENT_BYTES = 8 << 20
 
@@ -112,6 +113,7 @@ class Spool:
         self.torn = 0  # segments whose end was cut off at the last opening
         self.unusable = False  # `position` was damaged at the last opening
         self._new = False  # there was no position at the last opening
+        self._forgot = False  # sequences may have been used of which nothing is left
         self._ordinals = Ordinals()
         self._nameless = False  # the tag does not stand on disk yet: nothing may be accepted under it
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -119,9 +121,9 @@ class Spool:
         self._boot = _boot_id()
         same_boot = self._load_position()
         self._load_segments()
-        if self.torn or not same_boot:
-            self._ordinals.pass_over(self.next + _LEAP, _LEAP)
-            self.next += _LEAP
+        if self.torn or self._forgot or not same_boot:
+            self._ordinals.pass_over(self.next + LEAP, LEAP)
+            self.next += LEAP
             self._store_position()
         elif self._new and self.slots:
             self._store_position()
@@ -204,8 +206,10 @@ class Spool:
                 log.error("%s is damaged at byte %d; %d bytes are cut off", path, good, len(raw) - good)
                 self.torn += 1
                 os.truncate(path, good)
+            self._forgot |= not good
             self._sizes[int(path.stem)] = good
             self.bytes += good
+        self._forgot |= not self._sizes and not self._new
         self._ordinals.note_missing(last + 1, known + 1)
         if torn := self.next - 1 - max(last, known):  # a segment whose first entry was never whole
             self._ordinals.pass_over(self.next, torn)
@@ -218,6 +222,11 @@ class Spool:
     def damaged(self) -> int:
         """Records that were accepted and then lost to damage, ever."""
         return self._ordinals.damaged
+
+    @property
+    def is_unsure(self) -> bool:
+        """Tell whether the store may hold records that this spool forgot: until one from after the last leap is stored."""
+        return self.acknowledged < self._ordinals.end_of_passed
 
     @property
     def accepted(self) -> int:

@@ -21,6 +21,8 @@ from protocol.findings import Alert
 from protocol.identity import decode_ulid
 from protocol.messages import JudgedEvent, decode_judged_one
 
+MOST_BYTES = 4 << 20  # of the batches of one page: events may be large
+
 Order = Literal["asc", "desc"]
 
 log = logging.getLogger(__name__)
@@ -239,10 +241,11 @@ class StoreReader:
     def batches(self, from_seq: int, *, limit: int) -> list[StoredBatch]:
         """Return batches from a commit sequence on, in the order of their commit, at least one if there is any.
 
-        Not more of them than hold `limit` events; never a part of a batch, but for one that `from_seq` lies within:
-        that one is left out.
+        Not more of them than hold `limit` events, and none after they have `MOST_BYTES`; never a part of a batch, but for
+        one that `from_seq` lies within: that one is left out.
         """
         found: list[StoredBatch] = []
+        size = 0
         for path in self._days("asc"):
             with self._open(path) as day:
                 if day is None:
@@ -257,6 +260,9 @@ class StoreReader:
                     if len(bodies) < count:
                         raise apsw.CorruptError(f"{count - len(bodies)} events of the batch at {seq} are missing")
                     found.append(StoredBatch(seq, tag, first, [decode_judged_one(body) for (body,) in bodies]))
+                    size += sum(len(body) for (body,) in bodies)
+                    if size >= MOST_BYTES:
+                        return found
         return found
 
     # -- alerts

@@ -18,7 +18,7 @@ from actors.syncing import sync_all, sync_folder
 from protocol.clock import NS_PER_S, format_day, parse_time
 from protocol.findings import Alert
 from protocol.identity import decode_ulid
-from protocol.messages import BatchKey, JudgedEvent, encode
+from protocol.messages import LEAP, BatchKey, JudgedEvent, encode
 
 LEAP = 0  # the tag under which a leap of the commit sequence is noted; no spool has it
 
@@ -261,7 +261,10 @@ class StoreWriter:
         """Return how many records of a spool are stored, and hold them against what its receiver has accepted before."""
         accepted = key.before + skip
         _, held = self.accounts.get(key.tag, ("", accepted))  # a spool that is new to this store: its past is taken over
-        if held != accepted:
+        leapt = self.position(key) - self.positions.get(key.tag, key.base) > LEAP // 2
+        if leapt and held > accepted:  # they were stored before a loss of power or damage took them from the spool
+            log.info("%s has forgotten %d records that are stored", key.receiver, held - accepted)
+        elif held != accepted:
             self.breaks += 1
             log.error(
                 "the ledger is broken: %s accepted %d records before sequence %d, and %d of them are stored",

@@ -60,7 +60,8 @@ def _show(aside: PutAside) -> None:
     record = aside.record
     print(f"record    {aside.name}")
     print(f"put aside {format_time(aside.put_ns)}, because {aside.actor} died of it twice")
-    print(f"received  {format_time(record.observed_ns)} by {aside.receiver}, source {record.source}, from {record.origin}")
+    whence = escape_controls(f"source {record.source}, from {record.origin}")  # a file, or a certificate, may have any name
+    print(f"received  {format_time(record.observed_ns)} by {aside.receiver}, {whence}")
     print(escape_controls(aside.reason.strip()))
     print(f"its {len(record.body):,} bytes{_cut(record.body)}:")
     print(escape_controls(record.body[:MOST_SHOWN_BYTES].decode("utf-8", "backslashreplace")))

@@ -87,6 +87,22 @@ def test_a_spool_that_was_deleted_begins_a_new_account() -> None:
     assert ledger.sources["syslog"].describe({})["committed"] == 10
 
 
+def test_what_a_spool_has_forgotten_and_the_store_has_is_no_break() -> None:
+    ledger = Ledger()
+
+    def check(accepted: int, committed: int, *, unsure: int) -> list[str]:
+        beat = receiver_beat(accepted, accepted)
+        beat.ledger["unsure"] = unsure
+        ledger.take_beat("receiver", beat)
+        ledger.take_beat("recorder", recorder_beat(committed))
+        return ledger.check()
+
+    assert [check(0, 50, unsure=1) for _ in range(5)] == [[]] * 5
+    assert check(10, 50, unsure=0) == [], "the recorder's report may be the older one"
+    assert [check(10, 10, unsure=0) for _ in range(5)] == [[]] * 5
+    assert any(check(10, 11, unsure=0) for _ in range(5)), "from then on each record counts again"
+
+
 class Edge:
     """Two actors that live, die and report now and then; between them a queue that dies with either."""
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.suspects import MAX_SUSPECTS, PATIENCE, Suspects
-from daemon.trace import MAX_FAILURE_CHARACTERS, Trace, read_trace, take_failure, write_failure
+from daemon.trace import MAX_FAILURE_CHARACTERS, Trace, take_failure, take_trace, write_failure
 from protocol.messages import BatchKey
 
 
@@ -59,16 +59,20 @@ def test_suspects_are_bounded() -> None:
 
 
 def test_a_trace_says_what_was_handled_last(tmp_path: Path) -> None:
-    assert read_trace(tmp_path, "parser") is None
+    assert take_trace(tmp_path, "parser") is None
     trace = Trace(tmp_path, "parser")
-    assert read_trace(tmp_path, "parser") is None
+    assert take_trace(tmp_path, "parser") is None
     for batch in (key(1, 500), BatchKey("a_receiver_with_a_long_name", 1 << 31, 1 << 47, 1 << 47, 1 << 20, 99, 1 << 47), key(2)):
+        trace = Trace(tmp_path, "parser")
         trace.write(batch)
-        assert read_trace(tmp_path, "parser") == batch
+        assert take_trace(tmp_path, "parser") == batch
+        assert take_trace(tmp_path, "parser") is None, "the next has died before it took up anything"
+    trace = Trace(tmp_path, "parser")
+    trace.write(key(1))
     trace.write(None)
-    assert read_trace(tmp_path, "parser") is None
+    assert take_trace(tmp_path, "parser") is None
     (tmp_path / "parser.trace").write_bytes(b"\0\7garbage")
-    assert read_trace(tmp_path, "parser") is None
+    assert take_trace(tmp_path, "parser") is None
 
 
 def test_a_failure_is_read_once(tmp_path: Path) -> None:

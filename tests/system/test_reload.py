@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import time
 
-from tests.daemon_process import DaemonProcess, free_ports
+from tests.daemon_process import ROOT, DaemonProcess, free_ports
 from tests.system.test_commands import tocsin
 
 
@@ -72,3 +74,58 @@ def test_a_receiver_that_moves_to_another_port_loses_nothing(own_daemon: DaemonP
     own_daemon.wait_until(lambda: len(own_daemon.events()) == 2_001)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", old)) != 0, "nobody listens there any more"
+
+
+def test_an_actor_that_leaves_and_comes_back_is_no_break_of_the_ledger(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    config = ["--config", str(own_daemon.config)]
+    text = own_daemon.config.read_text()
+    own_daemon.send_tcp(b"<38>Nov 23 10:00:00 web app: request served\n" * 1_000)
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 1_000)
+    own_daemon.config.write_text(text.replace("[receivers.syslog]", "[receivers.syslog]\nenabled = false"))
+    assert "ended syslog" in tocsin("reload", *config).stdout
+    own_daemon.config.write_text(text)
+    assert "started syslog" in tocsin("reload", *config).stdout
+    own_daemon.send_udp(b"<38>Nov 23 10:00:00 web app: request served")
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 1_001)
+
+    def passed() -> int:
+        edges = own_daemon.health()["ledger"]["edges"]
+        return sum(edge["handled"] for edge in edges if (edge["from"], edge["to"]) == ("syslog", "parser"))
+
+    before = passed()
+    own_daemon.send_udp(b"<38>Nov 23 10:00:00 web app: request served")
+    own_daemon.wait_until(lambda: passed() > before)
+    assert own_daemon.health()["ledger"]["breaks"] == 0 and "ledger is broken" not in own_daemon.log.read_text()
+
+
+def test_an_actor_that_is_being_started_ends_with_its_part_of_the_configuration(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    text, processes = own_daemon.config.read_text(), own_daemon.processes()
+    os.kill(processes["fork server"], signal.SIGSTOP)  # it holds up the start of the next
+    try:
+        os.kill(processes["cusum"], signal.SIGKILL)
+        own_daemon.wait_until(lambda: own_daemon.actor("cusum")["restarts"] == 1)
+        own_daemon.config.write_text(text + "[detectors.cusum]\nenabled = false\n")
+        reload = subprocess.Popen(own_daemon.command("reload"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        time.sleep(1.5)
+    finally:
+        os.kill(processes["fork server"], signal.SIGCONT)
+    assert "ended cusum" in reload.communicate(timeout=40)[0]
+    own_daemon.wait_until(lambda: "cusum" not in own_daemon.health()["actors"])
+
+
+def test_an_actor_that_dies_while_it_waits_to_leave_takes_nobody_along(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    text, processes = own_daemon.config.read_text(), own_daemon.processes()
+    os.kill(processes["recorder"], signal.SIGSTOP)  # the first that leaves cannot drain, and the other waits for its turn
+    own_daemon.send_tcp(b"<38>Nov 23 10:00:00 web app: request served\n" * 100)
+    time.sleep(0.3)
+    for name in ("syslog", "otlp_grpc"):
+        text = text.replace(f"[receivers.{name}]", f"[receivers.{name}]\nenabled = false")
+    own_daemon.config.write_text(text)
+    os.kill(own_daemon.pid, signal.SIGHUP)
+    time.sleep(0.5)
+    os.kill(processes["otlp_grpc"], signal.SIGKILL)
+    own_daemon.wait_until(lambda: not {"syslog", "otlp_grpc"} & own_daemon.health()["actors"].keys(), 40)
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 100)

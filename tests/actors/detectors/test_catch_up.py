@@ -18,6 +18,7 @@ from actors.detectors.registry import DETECTORS
 from actors.learnt import Learnt
 from actors.parsing.features import columns_of
 from actors.parsing.parse import Parser
+from actors.storage import reader
 from actors.storage.reader import StoreReader
 from actors.storage.writer import StoreWriter
 from protocol.messages import BatchKey, Events, JudgedEvent, Scored, encode
@@ -53,6 +54,18 @@ def commit(folder: Path, batches: list[Batch]) -> None:
     for key, events in batches:
         store.commit(key, [JudgedEvent(event, 0.0, 1.0, None) for event in events], [], events[-1].observed_ns)
     store.close()
+
+
+def test_a_page_of_large_events_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(tmp_path, make_batches(10))
+    store = StoreReader(tmp_path / "store")
+    assert len(store.batches(1, limit=1_000)) == 10
+    monkeypatch.setattr(reader, "MOST_BYTES", 1)
+    assert len(store.batches(1, limit=1_000)) == 1
+    missed, catching = [], catch_up.CatchUp(store, Learnt())
+    while page := list(catching.read()):
+        missed += page
+    assert len(missed) == 10
 
 
 class EventClock:

@@ -72,7 +72,7 @@ def held(folder: Path) -> str:
 def test_a_new_incarnation_of_the_receiver_knows_what_was_put_aside(tmp_path: Path) -> None:
     first = Intake(FakeContext(tmp_path), SETTINGS)
     first.put_batch([record(1), record(2)])
-    first._put_aside(Quarantine(first.spool.tag, 2, 2, "hst", "hung"))
+    trio.run(first._put_aside, Quarantine(first.spool.tag, 2, 2, "hst", "hung"))
     first.spool.close()
     context = FakeContext(tmp_path)
 
@@ -86,6 +86,47 @@ def test_a_new_incarnation_of_the_receiver_knows_what_was_put_aside(tmp_path: Pa
 
     trio.run(main)
     assert context.bodies()[0] == b"line 1" and b"put aside" in context.bodies()[1]
+
+
+def test_a_disk_that_takes_no_more_holds_the_stream_back_and_kills_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = 0
+
+    def refuse(path: Path, content: bytes) -> None:
+        nonlocal refused
+        refused += 1
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(aside, "write_whole", refuse)
+    monkeypatch.setattr("actors.receivers.intake.RETRY_S", 0.02)
+    context = FakeContext(tmp_path)
+
+    async def main() -> None:
+        intake = Intake(context, SETTINGS)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(intake.run)
+            intake.put_batch([record(1), record(2)])
+            with trio.fail_after(5):
+                while not context.batches():
+                    await trio.sleep(0.01)
+                context.say_verdict.send_nowait(Quarantine(intake.spool.tag, 2, 2, "parser", "hung"))
+                while refused < 3:
+                    await trio.sleep(0.01)
+                context.announce_loss()
+                while refused < 6:
+                    await trio.sleep(0.01)
+            assert len(context.batches()) == 1, "the poison was sent again"
+            assert context.report.state == "degraded" and "quarantine" in context.report.note
+            monkeypatch.undo()
+            with trio.fail_after(5):
+                while len(context.bodies()) < 4:
+                    await trio.sleep(0.01)
+            assert context.report.state == "ok"
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert context.bodies()[2] == b"line 1" and b"put aside" in context.bodies()[3]
 
 
 def test_the_quarantine_is_bounded_and_takes_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

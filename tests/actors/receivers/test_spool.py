@@ -205,6 +205,30 @@ def test_what_damage_takes_between_two_segments_is_counted(tmp_path: Path) -> No
         spool.close()
 
 
+@pytest.mark.parametrize("fate", ["emptied", "deleted"])
+def test_a_sequence_that_was_used_is_not_given_again_where_the_segments_are_gone(tmp_path: Path, fate: str) -> None:
+    spool = Spool(tmp_path, max_bytes=1 << 20)
+    spool.append(b"x", 50)
+    spool.acknowledge(50)  # the position on disk does not know it yet
+    (segment,) = tmp_path.glob("*.segment")
+    os.truncate(segment, 0) if fate == "emptied" else segment.unlink()
+    again = Spool(tmp_path, max_bytes=1 << 20)
+    assert again.append(b"y", 1).first > 50 and again.is_unsure
+    again.acknowledge(again.next - 1)
+    assert not again.is_unsure
+    again.close()
+
+
+def test_a_segment_that_got_no_record_before_the_end_counts_for_no_damage(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, max_bytes=1 << 20)
+    spool.append(b"x", 5)
+    spool._path(spool.next).touch()  # killed between the opening and the writing
+    for accepted in (5, 10, 15):
+        spool = Spool(tmp_path, max_bytes=1 << 20)
+        assert (spool.accepted, spool.damaged) == (accepted, 0)
+        spool.append(b"y", 5)
+
+
 def test_acknowledged_segments_are_deleted(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=1 << 20, segment_bytes=100)
     for _ in range(20):

@@ -16,7 +16,7 @@ from actors.storage import schema
 from actors.storage.reader import AlertQuery, EventQuery, StoreReader
 from actors.storage.writer import OutOfOrder, StoreWriter
 from protocol.identity import decode_ulid
-from protocol.messages import JudgedEvent
+from protocol.messages import LEAP, JudgedEvent
 from tests.actors.storage.events import DAY_NS, NOON_NS, make_alert, make_batch
 
 
@@ -148,6 +148,16 @@ def test_a_store_that_holds_too_few_or_too_many_records_of_a_spool_says_so(
     assert writer.breaks == 1, "a break is told once"
     writer.commit(*make_batch(2, 501, 10, base=500, before=400), [], NOON_NS + DAY_NS)
     assert writer.breaks == 1 and writer.accounts[2] == ("syslog", 410), "the past of a spool that is new here is taken over"
+    writer.close()
+
+
+def test_what_a_spool_has_forgotten_and_the_store_has_is_no_break(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path)
+    writer.commit(*make_batch(1, 1, 50), [], NOON_NS)
+    writer.commit(*make_batch(1, LEAP + 2, 10, base=LEAP + 1, before=0), [], NOON_NS)
+    assert writer.breaks == 0 and writer.accounts[1] == ("syslog", 10)
+    writer.commit(*make_batch(1, 2 * LEAP + 12, 10, base=2 * LEAP + 11, before=12), [], NOON_NS)
+    assert writer.breaks == 1, "over a leap too, nothing may be missing"
     writer.close()
 
 
