@@ -23,6 +23,7 @@ COMMANDS = {
     "restart": "restart one actor of a running daemon",
     "reload": "let a running daemon read its configuration anew",
     "quarantine": "list records that an actor died of; look at one, send it again or throw it away",
+    "rules": "look at Sigma rules: check, list, or test one on a line",
     "demo": "send realistic traffic to a running daemon",
 }
 
