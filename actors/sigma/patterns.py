@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
 import msgspec
-import re2
+
+from actors.sigma.expressions import compile_expression
 
 Test = Callable[[str], bool]
 
@@ -81,7 +82,7 @@ class Pattern(msgspec.Struct, frozen=True):
 
     def _test_by_expression(self) -> Test:
         pieces = [".*" if part is Wildcard.ANY else "." if part is Wildcard.ONE else re.escape(part) for part in self.parts]
-        expression = re2.compile(f"(?s){''.join(pieces)}")
+        expression = compile_expression("".join(pieces), re.DOTALL)
         return lambda text: expression.fullmatch(text) is not None
 
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import re2
 from sigma.conditions import (
     ConditionAND,
     ConditionFieldEqualsValueExpression,
@@ -35,19 +34,18 @@ from sigma.types import (
     SigmaNull,
     SigmaNumber,
     SigmaRegularExpression,
-    SigmaRegularExpressionFlag,
     SigmaString,
     SigmaTimestampPart,
     SpecialChars,
     TimestampPart,
 )
 
+from actors.sigma.expressions import ExpressionError, compile_expression
 from actors.sigma.patterns import Part, Pattern, Test, Wildcard
 from actors.sigma.subject import Subject
 
 Predicate = Callable[[Subject], bool]
 
-MAX_EXPRESSION_BYTES = 8 << 20  # of memory that one compiled expression may take
 _WILDCARDS = {SpecialChars.WILDCARD_MULTI: Wildcard.ANY, SpecialChars.WILDCARD_SINGLE: Wildcard.ONE}
 _COMPARE: dict[CompareOperators, Callable[[float, float], bool]] = {
     CompareOperators.LT: operator.lt,
@@ -55,11 +53,6 @@ _COMPARE: dict[CompareOperators, Callable[[float, float], bool]] = {
     CompareOperators.GT: operator.gt,
     CompareOperators.GTE: operator.ge,
     CompareOperators.NEQ: operator.ne,
-}
-_FLAGS = {
-    SigmaRegularExpressionFlag.IGNORECASE: "i",
-    SigmaRegularExpressionFlag.MULTILINE: "m",
-    SigmaRegularExpressionFlag.DOTALL: "s",
 }
 _PARTS: dict[TimestampPart, Callable[[datetime], int]] = {
     TimestampPart.MINUTE: lambda moment: moment.minute,
@@ -272,17 +265,12 @@ def _test_of_moment(value: SigmaTimestampPart) -> Test:
 
 
 def expression_test(value: SigmaRegularExpression) -> Test:
-    """Return the search for a regular expression, on an engine whose time is linear. Raises CannotEvaluate."""
-    flags = "".join(sorted(_FLAGS[flag] for flag in value.flags))
+    """Return the search for a regular expression. Raises CannotEvaluate."""
     text = str(value.regexp)
-    options = re2.Options()
-    options.max_mem = MAX_EXPRESSION_BYTES
-    options.log_errors = False
     try:
-        expression = re2.compile(f"(?{flags}){text}" if flags else text, options=options)
-    except re2.error as error:
-        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
-        raise CannotEvaluate(f"the regular expression {text!r}: {reason}") from error
+        expression = compile_expression(text, sum(value.sigma_to_python_flags[flag] for flag in value.flags))
+    except ExpressionError as error:
+        raise CannotEvaluate(f"the regular expression {text!r}: {error}") from error
     return lambda subject: expression.search(subject) is not None
 
 

@@ -12,6 +12,7 @@ import yaml
 from sigma.rule import SigmaRule
 
 from actors.sigma.attack import attack_of
+from actors.sigma.expressions import POLICY
 from actors.sigma.logsource import LogSource
 from actors.sigma.predicates import Predicate, compile_condition
 from actors.sigma.subject import Subject
@@ -94,7 +95,7 @@ def _make(document: Any, path: Path, text: str) -> Rule | Refusal:
         if kind in document:
             return Refusal(str(path), _line_of(text, rf"^{kind}:"), f"{kind}: is not evaluated yet")
     try:
-        rule = SigmaRule.from_dict(document)
+        rule = SigmaRule.from_dict(document, policy=POLICY)
         conditions = [each.parsed for each in rule.detection.parsed_condition]
         predicates = [compile_condition(each) for each in conditions]
     except Exception as error:  # on what is no rule pySigma raises AttributeError, KeyError and others besides its own

@@ -12,6 +12,7 @@ from actors.parsing.parse import Parser
 from actors.sigma.fields import fields_of
 from actors.sigma.logsource import logsource_of
 from actors.sigma.rules import Refusal, Rule, find_files, load
+from actors.sigma.ruleset import RuleSet
 from actors.sigma.subject import Subject
 from actors.sigma.why import explain
 from daemon.configuration import Configuration
@@ -29,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         looking = verbs.add_parser(verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         looking.add_argument("paths", nargs="+", metavar="PATH", help="files of rules, or folders with all below them")
-    summary = "read a line as syslog would and tell whether the rules of a file match it, clause by clause"
+    summary = "read a line as syslog would, and tell which rules match it; of a single rule also why, clause by clause"
     testing = verbs.add_parser("test", help=summary, description=f"{summary[0].upper()}{summary[1:]}; exit 1 if none does.")
-    testing.add_argument("rule", metavar="RULE", help="file of the rule")
+    testing.add_argument("rule", metavar="PATH", help="file of a rule, or a folder of rules")
     testing.add_argument("line", metavar="LINE", help="one log line")
 
 
@@ -95,26 +96,27 @@ def _test(files: list[Path], line: str, configuration: Configuration) -> int:
     for refusal in refusals:
         print(escape_controls(str(refusal)), file=sys.stderr)
     event = _event_of(line, configuration)
+    matching = RuleSet(rules).matches(event)
+    for rule in matching:
+        print(escape_controls(f"{rule.id} matches: {rule.level}, {rule.title}"))
+    if not matching:
+        print(f"None of {len(rules):,} rules matches." if len(rules) != 1 else f"{rules[0].id} does not match.")
+    if len(rules) == 1:
+        _say_why(rules[0], event)
+    return 0 if matching else EX_REFUSED
+
+
+def _say_why(rule: Rule, event: Event) -> None:
     fields = fields_of(event)
-    subject, source = Subject(fields, event.message), logsource_of(event, fields)
-    matched = False
-    for rule in rules:
-        fits, holds = rule.is_meant_for(source), rule.matches(subject)
-        matched = matched or (fits and holds)
-        print(escape_controls(f"{rule.id}: {'matches' if fits and holds else 'does not match'}"))
-        if not fits:
-            kinds = _words(source.categories | source.services)
-            print(f"  it is meant for {_named(rule)}; the line is {source.product}, {kinds}")
-        for condition in rule.conditions:
-            for clause in explain(condition, subject):
-                mark = "holds" if clause.holds else "no field" if clause.missing else "fails"
-                print(escape_controls(f"  {'  ' * clause.depth}{mark:<9}{clause.text}"))
-    return 0 if matched else EX_REFUSED
+    source = logsource_of(event, fields)
+    if not rule.is_meant_for(source):
+        kinds = " ".join(sorted(source.categories | source.services))
+        print(f"  it is meant for {_named(rule)}; the line is {source.product}, {kinds}")
+    for condition in rule.conditions:
+        for clause in explain(condition, Subject(fields, event.message)):
+            mark = "holds" if clause.holds else "no field" if clause.missing else "fails"
+            print(escape_controls(f"  {'  ' * clause.depth}{mark:<9}{clause.text}"))
 
 
 def _named(rule: Rule) -> str:
     return ", ".join(part for part in (rule.product, rule.category, rule.service) if part) or "everything"
-
-
-def _words(words: frozenset[str]) -> str:
-    return " ".join(sorted(words))

@@ -8,7 +8,9 @@ from actors.parsing.parse import Parser
 from actors.sigma.attack import attack_of
 from actors.sigma.fields import fields_of
 from actors.sigma.logsource import LogSource, logsource_of, windows_source
+from actors.sigma.prefilter import needles_of, text_of
 from actors.sigma.rules import Refusal, Rule, find_files, load
+from actors.sigma.ruleset import RuleSet
 from actors.sigma.subject import Subject
 from actors.sigma.why import explain
 from protocol.messages import encode
@@ -139,3 +141,39 @@ def test_only_rules_that_are_meant_for_an_event_are_tried(
 def test_the_spellings_of_a_tactic_are_one(tactic: str) -> None:
     assert attack_of([tactic, "attack.t1110", "cve.2024-1", "attack.t1110.003"]) == Attack("credential-access", "T1110.003")
     assert attack_of(["cve.2024-1", "attack.g0001"]) is None
+
+
+def test_of_many_rules_only_those_are_tried_that_can_match(tmp_path: Path) -> None:
+    rules = [
+        load_one(tmp_path, GOOD),
+        load_one(tmp_path, GOOD.replace("Failed password for", "Accepted password for").replace("sshd_failed", "sshd_accepted")),
+        load_one(tmp_path, GOOD.replace("service: sshd", "service: cron")),
+        load_one(tmp_path, GOOD.replace("'Failed password for'", "'Fa*wor?'").replace("name: sshd_failed", "name: wild")),
+    ]
+    chosen = RuleSet([rule for rule in rules if isinstance(rule, Rule)])
+    event = event_of(b"<36>1 2026-05-13T15:29:59.998Z bastion sshd 4242 - - Failed password for root from 10.0.1.42")
+    assert [rule.id for rule in chosen.matches(event)] == ["sshd_failed_password", "wild_password"]
+    selection = chosen._selection_for(logsource_of(event, fields_of(event)))
+    assert selection.prefilter.candidates(text_of(fields_of(event), event.message)) == [0, 2]
+
+
+def needles(folder: Path, condition: str) -> frozenset[str]:
+    text = GOOD.replace("        - 'Failed password for'", "        a|contains: [first, second]")
+    rule = load_one(folder, text.replace("user: root", "b: 'x*longest'").replace("failed and root", condition))
+    assert isinstance(rule, Rule), rule
+    return needles_of(rule.conditions[0])
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("failed", {"first", "second"}),
+        ("failed and root", {"longest"}),
+        ("failed or root", {"first", "second", "longest"}),
+        ("failed and not root", {"first", "second"}),
+        ("not failed", set()),
+        ("failed or not root", set()),
+    ],
+)
+def test_the_words_without_which_a_rule_cannot_match(tmp_path: Path, condition: str, wanted: set[str]) -> None:
+    assert needles(tmp_path, condition) == wanted
