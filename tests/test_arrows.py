@@ -18,6 +18,10 @@ HOMES = {
     "quart_trio": ("actors/frontend/",),
     "hypercorn": ("actors/http/",),
     "msgpack": ("protocol/",),
+    "sigma": ("actors/sigma/",),
+    "re2": ("actors/sigma/",),
+    "ahocorasick": ("actors/sigma/",),
+    "yaml": ("actors/sigma/",),
     "trio_websocket": ("daemon/commands/tail.py",),
     "opentelemetry": ("actors/receivers/otlp_decode.py",),
 }
