@@ -86,7 +86,7 @@ class Keeper:
         asked, child.wanted = child.wanted.is_set(), trio.Event()
         verdict = self._find_culprit(child, end)
         now_s = child.died_s = trio.current_time()
-        forgiven = asked or verdict in ("quarantine", "pass over")
+        forgiven = asked or (verdict is not None and self._suspects.forgives(now_s))
         decision = AT_ONCE if forgiven else child.history.decide(now_s, now_s - child.started_s)
         child.health.take_death(down=decision.down, note=note)
         log.warning("%s %s; %s", child.spec.name, note, _what_next(decision))

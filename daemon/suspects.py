@@ -11,12 +11,15 @@ committed:
 A detector gets a batch once and again when it catches up. What it died of twice is poison to it alone: it passes over it,
 and the events, which are stored, have no score of its.
 
+A death that was a batch's doing is no fault of the actor and costs nothing of its restart budget, but only `BUDGET` times
+within `PERIOD_S`: an actor that dies of everything is broken itself, and would put everything aside.
+
 State: at most `MAX_SUSPECTS` batches, the oldest given up.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Literal
 
 import msgspec
@@ -26,6 +29,8 @@ from protocol.messages import BatchKey
 MAX_SUSPECTS = 256
 PATIENCE = 4
 TWICE = 2
+BUDGET = 40  # deaths
+PERIOD_S = 600.0
 
 Verdict = Literal["isolate", "quarantine", "pass over"]
 
@@ -45,6 +50,7 @@ class Suspect(msgspec.Struct):
 class Suspects:
     def __init__(self) -> None:
         self._suspects: OrderedDict[tuple[str, int, int], Suspect] = OrderedDict()  # {(actor, tag, first): suspect}
+        self._forgiven: deque[float] = deque(maxlen=BUDGET)  # when, on the clock of `now_s`
 
     def judge(self, actor: str, key: BatchKey, *, is_detector: bool) -> Verdict | None:
         """Note that `actor` died of the batch `key`; return what to do, if anything."""
@@ -55,6 +61,13 @@ class Suspects:
         if deaths >= PATIENCE or (deaths >= TWICE and key.count == 1):
             return "quarantine"
         return "isolate"
+
+    def forgives(self, now_s: float) -> bool:
+        """Tell whether a death that was a batch's doing is forgiven to the actor; if so, it counts towards the budget."""
+        if len(self._forgiven) == BUDGET and now_s - self._forgiven[0] < PERIOD_S:
+            return False
+        self._forgiven.append(now_s)
+        return True
 
     def poison(self, actor: str) -> tuple[tuple[int, int, int], ...]:
         """Return tag, first and last sequence of everything that an actor died of more than once."""

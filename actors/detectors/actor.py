@@ -26,6 +26,7 @@ from protocol.messages import BatchKey, Events, Findings, Frame, Scored
 TICK_S = 1.0
 MOST_TICKS = 600  # made up for at once; a longer time that nobody watched is passed over
 SETTLED_S = 10.0  # after the start: what is missing from now on was left out because this detector is too slow for it
+CATCH_UP_S = 30.0  # at most, at the start: one that learns more slowly than events come would never end
 GAP_S = 1.0
 GAP_CHECK_S = 0.02
 
@@ -143,7 +144,9 @@ class DetectorActor:
             await self._store()
 
     async def run(self) -> None:
-        await self._catch_up()
+        with trio.move_on_after(CATCH_UP_S):
+            await self._catch_up()
+        self._context.begin(None)
         self._report.ok()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_time)

@@ -370,6 +370,8 @@ class Spool:
         """Forget every entry up to `sequence`; delete the segments that hold nothing else."""
         if sequence <= self.acknowledged:
             return
+        if sequence >= self.next:
+            self._overtake(sequence)
         self.acknowledged = min(sequence, self.next - 1)
         while self.slots and self.slots[0].last <= self.acknowledged:
             self.waiting -= self.slots.popleft().count
@@ -388,6 +390,17 @@ class Spool:
             self.bytes -= self._sizes.pop(segment)
             if (fd := self._read_fds.pop(segment, None)) is not None:
                 os.close(fd)
+
+    def _overtake(self, sequence: int) -> None:
+        """Leap beyond a sequence that the store knows and this spool never gave out, for it is an older copy of itself.
+
+        What has been sent under such sequences the store took for known; what comes from now on it will not.
+        """
+        log.error("%s is older than the store, which knows %d where %d comes next: it leaps", self.folder, sequence, self.next)
+        beyond = sequence + 1 + LEAP
+        self._ordinals.pass_over(beyond, beyond - self.next)
+        self.next = beyond
+        self._store_position()
 
     def _close_gap(self) -> None:
         """Take a gap in the sequences for acknowledged once everything before it is."""

@@ -18,7 +18,7 @@ import msgspec
 
 from actors.storage import schema
 from actors.storage.damage import DAMAGE, damaged_files
-from actors.storage.writer import LEAP
+from actors.storage.writer import LEAP_TAG
 
 RESTORE = "restore it from a backup, or leave it: readers leave out what they cannot read, and retention deletes it"
 RESTORE_MAIN = "restore it from a backup, or restart the recorder: it begins another"
@@ -97,7 +97,7 @@ def _check_day(path: Path, before: _Before) -> Iterator[Fault]:
     if batches and sum(batches.values()) != count:
         yield Fault(path.name, f"its batches hold {sum(batches.values())} events, and there are {count}", REPORT)
     for tag, position in positions.items():
-        if tag != LEAP and position < before.positions.get(tag, 0):
+        if tag != LEAP_TAG and position < before.positions.get(tag, 0):
             what = f"of spool {tag} sequence {position} is committed, {before.positions[tag]} was on an earlier day"
             yield Fault(path.name, what, REPORT)
     for tag, records in accounts.items():
@@ -110,7 +110,7 @@ def _check_day(path: Path, before: _Before) -> Iterator[Fault]:
 
 def _sequence_faults(count: int, first: int, last: int, before: int, positions: dict[int, int]) -> Iterator[str]:
     """Yield what is wrong with the commit sequences of a day; `before` is 0 or -1 where that of the day before is not known."""
-    leap = positions.get(LEAP, 0)
+    leap = positions.get(LEAP_TAG, 0)
     awaited = max(before, leap if leap < first else 0) + 1
     if last - first + 1 != count:
         yield f"its commit sequences {first} to {last} are {last - first + 1}, and there are {count} events"

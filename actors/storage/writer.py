@@ -20,7 +20,7 @@ from protocol.findings import Alert
 from protocol.identity import decode_ulid
 from protocol.messages import LEAP, BatchKey, JudgedEvent, encode
 
-LEAP = 0  # the tag under which a leap of the commit sequence is noted; no spool has it
+LEAP_TAG = 0  # the tag under which a leap of the commit sequence is noted; no spool has it
 
 log = logging.getLogger(__name__)
 
@@ -81,14 +81,14 @@ class StoreWriter:
     def _read_main(self, main: apsw.Connection) -> apsw.Connection:
         try:
             self._counted = dict(main.execute("select tag, sequence from counted"))
-            if LEAP not in self._counted and damaged_files(self.folder, "main"):
-                self._counted[LEAP] = leap(self._last_alert, time.time_ns())
-                main.execute("insert into counted values(?, ?)", (LEAP, self._counted[LEAP]))
+            if LEAP_TAG not in self._counted and damaged_files(self.folder, "main"):
+                self._counted[LEAP_TAG] = leap(self._last_alert, time.time_ns())
+                main.execute("insert into counted values(?, ?)", (LEAP_TAG, self._counted[LEAP_TAG]))
             last = main.execute("select coalesce(max(seq), 0) from alerts").get
         except BaseException:
             main.close()
             raise
-        self._last_alert = max(last, self._counted.get(LEAP, 0))
+        self._last_alert = max(last, self._counted.get(LEAP_TAG, 0))
         return main
 
     def _replace_main(self, error: Exception) -> None:
@@ -129,8 +129,8 @@ class StoreWriter:
 
     def _leap(self, day: str) -> None:
         """Begin a day anew after its file was set aside; it remembers the leap, should nothing be committed to it for now."""
-        self.positions[LEAP] = leap(self._next, time.time_ns())
-        self._next = self.positions[LEAP] + 1
+        self.positions[LEAP_TAG] = leap(self._next, time.time_ns())
+        self._next = self.positions[LEAP_TAG] + 1
         self._open_day(day)
 
     def _replace_day(self, error: Exception) -> None:
@@ -164,7 +164,7 @@ class StoreWriter:
             connection.close()
             raise
         self.positions, self.accounts = found | behind, accounts
-        self._next = max(self._next, (newest or 0) + 1, self.positions.get(LEAP, 0) + 1)
+        self._next = max(self._next, (newest or 0) + 1, self.positions.get(LEAP_TAG, 0) + 1)
         if newest is not None:
             self._last_with_events = name
         if self._day is not None:

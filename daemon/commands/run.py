@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Run the daemon; return the exit status: 0 after a stop in order, 1 after a failure, 78 if it cannot start so."""
     set_up_logging("supervisor")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be answered: it would end us
     os.umask(0o077)
     _allow_many_files()
     inherited = take_sockets()

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.suspects import MAX_SUSPECTS, PATIENCE, Suspects
+from daemon.suspects import BUDGET, MAX_SUSPECTS, PATIENCE, PERIOD_S, Suspects
 from daemon.trace import MAX_FAILURE_CHARACTERS, Trace, take_failure, take_trace, write_failure
 from protocol.messages import BatchKey
 
@@ -49,6 +49,13 @@ def test_a_detector_passes_over_what_it_died_of_twice() -> None:
     assert suspects.poison("hst") == ((7, 51, 150),)
     assert suspects.poison("markov") == ()
     assert suspects.judge("hst", key(51, 100, tag=8), is_detector=True) is None, "another spool"
+
+
+def test_deaths_of_batches_are_forgiven_up_to_a_budget() -> None:
+    suspects = Suspects()
+    assert [suspects.forgives(0.1 * number) for number in range(BUDGET + 5)] == [True] * BUDGET + [False] * 5
+    assert suspects.forgives(PERIOD_S), "the first is long ago"
+    assert not suspects.forgives(PERIOD_S)
 
 
 def test_suspects_are_bounded() -> None:

@@ -114,6 +114,21 @@ def test_a_record_can_be_sent_again_once_the_cause_is_gone(tmp_path: Path) -> No
         daemon.end()
 
 
+def test_many_records_that_kill_do_not_end_the_daemon(tmp_path: Path) -> None:
+    daemon = start(tmp_path, IN_PARSER | {"fault": "raise ValueError"})
+    try:
+        for number in range(15):
+            daemon.send_udp(b"<38>Nov 23 10:00:00 web app: POISON %d" % number)
+            time.sleep(0.3)
+        daemon.send_udp(b"<38>Nov 23 10:00:00 web app: request 1 served")
+        daemon.wait_until(lambda: len(daemon.events()) == 16, 60)
+        assert daemon.events()[-1]["message"] == "request 1 served"
+        assert len(tocsin("quarantine", "--config", str(daemon.config)).stdout.splitlines()) == 15
+        assert daemon.health()["ledger"]["breaks"] == 0
+    finally:
+        daemon.end()
+
+
 def test_a_batch_that_kills_a_detector_twice_is_passed_over_by_it_alone(tmp_path: Path) -> None:
     daemon = start(tmp_path, IN_DETECTOR | {"fault": "raise ValueError"})
     try:

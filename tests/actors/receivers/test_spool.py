@@ -229,6 +229,21 @@ def test_a_segment_that_got_no_record_before_the_end_counts_for_no_damage(tmp_pa
         spool.append(b"y", 5)
 
 
+def test_a_spool_that_is_older_than_the_store_gives_no_sequence_that_the_store_knows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path, max_bytes=1 << 20)
+    spool.append(b"x", 3)
+    spool.acknowledge(50)
+    assert "is older than the store" in caplog.text
+    assert spool.append(b"y", 2).first > 50
+    assert (spool.accepted, spool.waiting, spool.damaged) == (5, 2, 0)
+    spool.close()
+    spool = Spool(tmp_path, max_bytes=1 << 20)
+    assert (spool.accepted, spool.waiting, spool.damaged) == (5, 2, 0)
+    spool.close()
+
+
 def test_acknowledged_segments_are_deleted(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=1 << 20, segment_bytes=100)
     for _ in range(20):
@@ -340,7 +355,7 @@ def test_nothing_is_accepted_under_a_tag_that_is_not_on_disk(tmp_path: Path, mon
 
     with monkeypatch.context() as full:
         full.setattr(Spool, "_write_aside", refuse)
-        full.setattr(spool_module, "_write_over", refuse)
+        full.setattr(spool_module, "write_over", refuse)
         spool = Spool(tmp_path / "spool", max_bytes=1 << 20)
         with pytest.raises(OSError, match="No space"):
             spool.append(b"\x90", 1)
