@@ -103,21 +103,21 @@ def test_a_jump_ahead_and_back_deletes_nothing_and_begins_no_day(tmp_path: Path)
 
     async def story(life: Life) -> None:
         await life.commit(31)
-        for number, jump_ns in enumerate((DAY_NS, YEAR_NS, DECADES_NS, -DAY_NS, -YEAR_NS)):
+        for number, jump_ns in enumerate((DAY_NS, DECADES_NS, -YEAR_NS)):
             await life.pass_minutes(11)
             life.clocks.wall_ns += jump_ns
             await life.commit(41 + 20 * number)
             await life.pass_minutes(5)
             life.clocks.wall_ns -= jump_ns
             await life.commit(51 + 20 * number)
-        assert life.context.report.counters["clock_jumps"] == 10
-        assert [kind for kind, _ in life.context.told] == ["clock_jumped"] * 10
+        assert life.context.report.counters["clock_jumps"] == 6
+        assert [kind for kind, _ in life.context.told] == ["clock_jumped"] * 6
         assert life.context.told[0][1].startswith("tocsin: the clock jumped forwards by 86400 s and shows 2026-05-14T")
 
     run(tmp_path, story, Clocks(NOON_NS))
     assert days(tmp_path) == [*before, "2026-05-13"]
     events, _ = StoreReader(tmp_path / "store").events(EventQuery(limit=1_000))
-    assert len(events) == 140
+    assert len(events) == 100
 
 
 def test_a_clock_that_stays_where_it_jumped_is_believed_after_a_while(tmp_path: Path) -> None:
