@@ -12,6 +12,7 @@ from pathlib import Path
 from daemon.configuration import Configuration
 from daemon.logs import escape_controls
 from daemon.places import state_directory
+from daemon.store_check import check_state
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +30,6 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
 
 
 def _check_store(state_dir: Path) -> int:
-    from daemon.store_check import check_state  # the configuration is read without a database
-
     if not (state_dir / "store").exists():
         print(f"tocsin: there is no store in {state_dir}: name the daemon's --state-dir or --config", file=sys.stderr)
         return 1
