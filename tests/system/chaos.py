@@ -238,7 +238,8 @@ def run(folder: Path, *, seconds: float, rate: int, seed: int, whole: int = 0) -
     log.touch()
     daemon = DaemonProcess(folder, files=[str(log)], more="[daemon]\nqueue_max = 10000\n")
     with daemon, open(log, "a", buffering=1) as file:
-        provider = make_provider("grpc", daemon.grpc, timeout=10)
+        # An exporter that gives up has been told nothing: what it held was never accepted. This one waits for a restart.
+        provider = make_provider("grpc", daemon.grpc, timeout=60)
         logger = provider.get_logger("chaos")
 
         def feed_file(first: int, count: int) -> None:

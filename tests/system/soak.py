@@ -81,13 +81,17 @@ def soak(folder: Path, *, minutes: float, rate: int) -> dict[str, list[float]]:
             left_s = max(0.0, end_s - time.monotonic())
             _show(f"{left_s:5.0f} s left, {sum(row[-1] for row in memory.values()):.0f} MiB")
         sent = sum(feeder.finish() for feeder in feeders)
-        daemon.wait_until(lambda: daemon.health()["queue_depth"] == 0, 60)
+        daemon.wait_until(lambda: _committed(daemon) >= sent and daemon.health()["queue_depth"] == 0, 60)
         reader.finish()
         health = daemon.health()
         restarts = sum(account["restarts"] for account in health["actors"].values())
-        stored = health["actors"]["recorder"]["counters"]["committed_events"]
+        stored = _committed(daemon)
         print(f"\nsent {sent:,}, stored {stored:,}, {restarts} restarts, ledger breaks {health['ledger']['breaks']}")
     return memory
+
+
+def _committed(daemon: DaemonProcess) -> int:
+    return int(daemon.actor("recorder")["counters"].get("committed_events", 0))
 
 
 def _show(text: str) -> None:
