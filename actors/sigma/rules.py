@@ -5,23 +5,26 @@ from __future__ import annotations
 import msgspec
 
 from actors.sigma.conditions import Condition
+from actors.sigma.correlations import Correlation
 from actors.sigma.logsource import LogSource
 from protocol.findings import AlertSeverity
 from protocol.records import Attack
 
 
-class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="is"):
     """A rule that is not used, and why."""
 
     path: str
     line: int
     reason: str
+    kept: bool = False  # what its file held before stays in force
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.reason}"
+        kept = " (what the file held before stays in force)" if self.kept else ""
+        return f"{self.path}:{self.line}: {self.reason}{kept}"
 
 
-class Rule(msgspec.Struct, frozen=True, tag="rule"):
+class Rule(msgspec.Struct, frozen=True, tag="rule", tag_field="is"):
     """One rule, read and with every modifier applied."""
 
     id: str  # its name, else its uuid, else the name of its file: the `rule_id` of its alerts
@@ -41,3 +44,26 @@ class Rule(msgspec.Struct, frozen=True, tag="rule"):
 
     def is_meant_for(self, source: LogSource) -> bool:
         return source.fits(self.product, self.category, self.service)
+
+
+class Filter(msgspec.Struct, frozen=True, tag="filter", tag_field="is"):
+    """What is added to the condition of many rules (Sigma filters specification 2.1)."""
+
+    title: str
+    path: str
+    line: int
+    rules: tuple[str, ...]  # names or UUIDs; none: every rule that its logsource fits
+    product: str | None
+    category: str | None
+    service: str | None
+    condition: Condition
+
+    def fits(self, rule: Rule) -> bool:
+        """Tell whether it is meant for a rule: named by it, and of a logsource that is no narrower."""
+        pairs = ((self.product, rule.product), (self.category, rule.category), (self.service, rule.service))
+        if any(mine is not None and mine != its for mine, its in pairs):
+            return False
+        return not self.rules or not {rule.id, rule.uuid}.isdisjoint(self.rules)
+
+
+Document = Rule | Correlation | Filter | Refusal

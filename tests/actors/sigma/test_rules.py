@@ -7,7 +7,8 @@ import pytest
 from actors.parsing.parse import Parser
 from actors.sigma.attack import attack_of
 from actors.sigma.fields import fields_of
-from actors.sigma.loading import find_files, load
+from actors.sigma.library import find_files
+from actors.sigma.loading import load
 from actors.sigma.logsource import LogSource, logsource_of, windows_source
 from actors.sigma.predicates import compile_condition
 from actors.sigma.prefilter import clauses_of
