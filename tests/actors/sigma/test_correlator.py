@@ -189,6 +189,7 @@ def test_one_wrong_clock_neither_blinds_nor_empties_a_group() -> None:
     assert times(correlator(MANY), [far, 0, 1, 2]) == [2]
     assert times(correlator(MANY), [0, 1, far, 2]) == [2]
     assert times(correlator(MANY), [0, far, 1, far + 1, 2, far + 2]) == [2, far + 2]
+    assert times(correlator(MANY), [0, far, 1, 2 * far, 2]) == [2]  # the window unused longest gave way
     others = correlator(MANY)
     times(others, [0, 1])
     times(others, [far], src="y")
