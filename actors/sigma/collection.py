@@ -5,14 +5,14 @@ A rule of the site's own paths with the name of one of ours replaces it. Two of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from actors.sigma.conditions import AllOf
 from actors.sigma.correlations import Correlation, resolve
-from actors.sigma.library import OWN_RULES
-from actors.sigma.rules import Document, Filter, Refusal, Rule
+from actors.sigma.filters import Filter, apply_filters
+from actors.sigma.library import OWN_RULES, Document
+from actors.sigma.rules import Refusal, Rule
 
 
 class Collection(msgspec.Struct, frozen=True):
@@ -40,8 +40,8 @@ def collect(documents: Iterable[Document], disabled: Iterable[str] = (), named: 
     refusals += [Refusal("configuration", 0, f"rules: there is no rule {name}") for name in sorted({*off, *named} - known)]
     unique, twice = _unique(each for each in documents if isinstance(each, Rule | Correlation))
     in_force = [each for each in unique if not off & {each.id, each.uuid}]
-    rules = [each for each in in_force if isinstance(each, Rule)]
-    rules, unused = _apply([each for each in documents if isinstance(each, Filter)], rules)
+    filters = [each for each in documents if isinstance(each, Filter)]
+    rules, unused = apply_filters([each for each in in_force if isinstance(each, Rule)], filters)
     names = {name: rule.id for rule in rules for name in (rule.id, rule.uuid) if name}
     resolution = resolve((each for each in in_force if isinstance(each, Correlation)), names)
     refusals += twice + unused + [Refusal(each.path, each.line, reason) for each, reason in resolution.refused]
@@ -64,16 +64,3 @@ def _unique(found: Iterable[Rule | Correlation]) -> tuple[list[Rule | Correlatio
 def is_own(document: Rule | Correlation | Filter) -> bool:
     """Tell whether it is one of those that come with Tocsin."""
     return document.path.startswith(str(OWN_RULES))
-
-
-def _apply(filters: Sequence[Filter], rules: list[Rule]) -> tuple[list[Rule], list[Refusal]]:
-    """Return the rules with the filters' conditions added, and a refusal of each filter that filters nothing."""
-    used: set[int] = set()
-    changed: list[Rule] = []
-    for rule in rules:
-        fitting = [number for number, each in enumerate(filters) if each.fits(rule)]
-        used.update(fitting)
-        conditions = (rule.condition, *(filters[number].condition for number in fitting))
-        changed.append(msgspec.structs.replace(rule, condition=AllOf(conditions)) if fitting else rule)
-    unused = [each for number, each in enumerate(filters) if number not in used]
-    return changed, [Refusal(each.path, each.line, f"the filter {each.title} fits no rule") for each in unused]

@@ -12,13 +12,16 @@ from pathlib import Path
 import msgspec
 
 from actors.files import write_whole
-from actors.sigma.rules import Document, Refusal
+from actors.sigma.correlations import Correlation
+from actors.sigma.filters import Filter
+from actors.sigma.rules import Refusal, Rule
 
 VERSION = 1  # of the cache, and of what is made of a rule
 SUFFIXES = (".yml", ".yaml")
 OWN_RULES = Path(__file__).parent / "builtin"
 MAX_FILES = 50_000
 
+Document = Rule | Correlation | Filter | Refusal  # what a file holds
 Signature = tuple[int, int]  # when it was changed (ns) and its size (bytes)
 LibraryState = tuple[str, dict[str, Signature]]  # recipe, and the signature of every file
 

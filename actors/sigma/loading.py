@@ -20,11 +20,13 @@ from sigma.rule import SigmaRule
 
 from actors.sigma.attack import attack_of, level_of
 from actors.sigma.conditions import AnyOf
-from actors.sigma.correlations import Correlation, read_correlation
+from actors.sigma.correlation_reading import read_correlation
+from actors.sigma.correlations import Correlation
 from actors.sigma.expressions import POLICY
-from actors.sigma.library import Library, Sources
+from actors.sigma.filters import Filter
+from actors.sigma.library import Document, Library, Sources
 from actors.sigma.reading import read_condition
-from actors.sigma.rules import Document, Filter, Refusal, Rule
+from actors.sigma.rules import Refusal, Rule
 
 MAX_FILE_BYTES = 1 << 20
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is there
@@ -57,12 +59,13 @@ class Reader:
             return [Refusal(str(path), _line_of_error(error), _one_line(error))]
         lines = _lines_of_documents(text, len(documents))
         return [
-            self._make(document, path, line, text)
+            self.make(document, path, line, text)
             for document, line in zip(documents, lines, strict=True)
             if document is not None
         ]
 
-    def _make(self, document: Any, path: Path, line: int, text: str) -> Document:
+    def make(self, document: Any, path: Path, line: int, text: str) -> Document:
+        """Return what a document holds; `line` is where it begins in the text of its file."""
         if not isinstance(document, dict):
             return Refusal(str(path), line, "is no rule: a rule is a map with title, logsource and detection")
         kind = next((key for key in ("correlation", "filter", "action") if key in document), "detection")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from actors.sigma.conditions import Condition
-from actors.sigma.correlations import Correlation
 from actors.sigma.logsource import LogSource
 from protocol.findings import AlertSeverity
 from protocol.records import Attack
@@ -44,26 +43,3 @@ class Rule(msgspec.Struct, frozen=True, tag="rule", tag_field="is"):
 
     def is_meant_for(self, source: LogSource) -> bool:
         return source.fits(self.product, self.category, self.service)
-
-
-class Filter(msgspec.Struct, frozen=True, tag="filter", tag_field="is"):
-    """What is added to the condition of many rules (Sigma filters specification 2.1)."""
-
-    title: str
-    path: str
-    line: int
-    rules: tuple[str, ...]  # names or UUIDs; none: every rule that its logsource fits
-    product: str | None
-    category: str | None
-    service: str | None
-    condition: Condition
-
-    def fits(self, rule: Rule) -> bool:
-        """Tell whether it is meant for a rule: named by it, and of a logsource that is no narrower."""
-        pairs = ((self.product, rule.product), (self.category, rule.category), (self.service, rule.service))
-        if any(mine is not None and mine != its for mine, its in pairs):
-            return False
-        return not self.rules or not {rule.id, rule.uuid}.isdisjoint(self.rules)
-
-
-Document = Rule | Correlation | Filter | Refusal

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from actors.parsing.parse import Parser
-from actors.sigma.correlations import Correlation, read_correlation, resolve
+from actors.sigma.correlation_reading import read_correlation
+from actors.sigma.correlations import Correlation, resolve
 from actors.sigma.correlator import Correlator
 from actors.sigma.fields import fields_of
-from actors.sigma.rules import Rule, load
+from actors.sigma.loading import load
+from actors.sigma.rules import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.records import Event, Record
 from tests.daemon_process import DATA

@@ -7,7 +7,8 @@ import msgpack
 import pytest
 
 from actors.sigma import windows
-from actors.sigma.correlations import COUNTS, Correlation, count_limit, read_correlation, resolve
+from actors.sigma.correlation_reading import read_correlation
+from actors.sigma.correlations import COUNTS, Correlation, count_limit, resolve
 from actors.sigma.correlator import Correlator, Firing
 from tests.actors.sigma.correlation_reference import Reference
 
