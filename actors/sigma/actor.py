@@ -34,8 +34,8 @@ from protocol.records import Attack, Event
 VERSION = 1
 FILL_EVERY_S = 1.0
 PAGE_EVENTS = 2_000
-LOOK_EVERY_S = 2.0  # for rules that have changed; more rarely if looking takes long:
-LOOK_SHARE = 100  # times as long as a look takes goes by until the next
+LOOK_EVERY_S = 2.0  # for rules that have changed, or
+LOOK_SHARE = 20  # times as long as looking takes, if that is longer
 MOST_SENT_AGAIN = 1_000  # alerts
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +62,7 @@ class SigmaActor:
         self._store_reader = StoreReader(context.state_dir / "store", quiet=True)
         self._engine = Engine(collect(()))
         self._in_force: LibraryState = ("", {})
+        self._look_s = 0.0  # that it took to look whether rules have changed
         self._gaps = Gaps()
         self._one_at_a_time = trio.Lock()
 
@@ -70,10 +71,12 @@ class SigmaActor:
     async def _refresh(self) -> bool:
         """Bring the rules into line with their files; tell whether anything has changed. Raises LoadingFailed."""
         sources = self._settings.sources
+        began_s = trio.current_time()
         try:
             there = await trio.to_thread.run_sync(state_of, sources)
         except OSError as error:
             raise LoadingFailed(f"{error.filename}: {error.strerror}") from error
+        self._look_s = trio.current_time() - began_s
         if there == self._in_force:
             return False
         library = await trio.to_thread.run_sync(Library.open, self._cache)
@@ -116,15 +119,13 @@ class SigmaActor:
     async def _keep_rules(self) -> None:
         """Look for changed rules, and use them; what cannot be read changes nothing."""
         while True:
-            began_s = trio.current_time()
-            await trio.sleep(LOOK_EVERY_S)
+            await trio.sleep(max(LOOK_EVERY_S, LOOK_SHARE * self._look_s))
             try:
                 if await self._refresh():
                     self._tell_of_change()
                 self._report.ok()
             except LoadingFailed as error:
                 self._say_failed(error)
-            await trio.sleep(LOOK_SHARE * (trio.current_time() - began_s - LOOK_EVERY_S))
 
     def _tell_of_change(self) -> None:
         collection = self._engine.collection

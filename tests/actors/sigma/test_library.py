@@ -62,7 +62,7 @@ def test_a_file_with_a_fault_changes_nothing_and_says_where(tmp_path: Path) -> N
     site.write("a.yml", GOOD)
     site.write("b.yml", "title: [")
     site.update()
-    assert [str(each) for each in site.library.refusals()][0].startswith(f"{site.folder}/b.yml:2: ")
+    assert str(site.library.refusals()[0]).startswith(f"{site.folder}/b.yml:2: ")
     for text in (GOOD.replace("condition: failed", "condition: gone"), "title: ["):
         site.write("a.yml", text)
         site.update()
