@@ -41,5 +41,7 @@ def read_access(text: str, clock: Clock, observed_ns: int) -> Reading | None:
         fields.update(method=method, url=request[2])
         if request[3]:
             fields["protocol"] = request[3]
+    else:
+        fields["request"] = found["request"]
     pattern = f'<*> - <*> [<*>] "{method} <*>" {status // 100}xx <*>'
     return Reading(text, fields, severity_of_status(status), time.ns, pattern)

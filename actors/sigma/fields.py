@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actors.sigma.mapping.access import add_access
+from actors.sigma.mapping.access import add_access, add_request
 from actors.sigma.mapping.audit import add_audit, add_laurel
 from actors.sigma.mapping.commands import COMMAND_APPS, add_command
 from actors.sigma.mapping.names import add_known_names
@@ -85,6 +85,8 @@ def _add_kind(fields: dict[str, Any], message: str) -> None:
     elif "%ASA" in message or (isinstance(app, str) and app.startswith("%ASA")):
         add_asa(fields, message)
     add_known_names(fields)
+    if "cs-uri" not in fields and " /" in message and ("GET /" in message or "POST /" in message or " HTTP/" in message):
+        add_request(fields, message)
     if "cs-uri" in fields and ("cs-method" in fields or "sc-status" in fields):
         add_access(fields)
 

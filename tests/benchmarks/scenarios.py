@@ -5,7 +5,7 @@
 auditd: share of the audit records whose every golden field is right (go-libaudit), under the names of `GOLDEN_NAMES`.
 fail2ban: share of the lines with a host whose host is found, and F1 of telling failures from the rest: a failure is an
 event whose `outcome` is `failure` and which names an address. crowdsec: share of the lines with a source address, and with
-a user, in which ours is the same.
+a user, in which ours is the same (of a user, a realm behind `@` aside).
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ OBSERVED_NS = parse_time("2026-11-23T12:00:00Z")
 ROUNDS = 20
 
 # Names of go-libaudit and ours, where they differ; `subj_*` and `obj_*` are parts of ours.
-GOLDEN_NAMES = {"syscall": "SYSCALL", "arch": "ARCH", "auid": "AUID", "ses": "SES", "exit": "EXIT", "sig": "SIG"}
+GOLDEN_NAMES = {"syscall": "SYSCALL", "arch": "ARCH", "auid": "AUID", "ses": "SES", "exit": "EXIT", "sig": "SIG", "old-auid": "OLD_AUID"}
 USERS = ("Meta.target_user", "Meta.username", "Meta.user", "Meta.source_user")
+
+
+NOBODY = ("-", "undefined")
 
 
 def events_of(lines: list[str]) -> list[Event]:
@@ -120,10 +123,11 @@ def measure_people(folder: Path, show: bool) -> None:
             addresses, names = people(event)
             address, user = parsed.get("Meta.source_ip"), next((parsed[key] for key in USERS if parsed.get(key)), None)
             if address:
+                address = address.removeprefix("::ffff:")
                 sources.add(fields.get("src_ip") == address, truth["test"], address, fields.get("src_ip"), lines[place][:220])
                 named.add(address in addresses)
-            if user and user != "-":
-                users.add(user in names or fields.get("user") == user, truth["test"], user, names, lines[place][:220])
+            if user and user not in NOBODY:
+                users.add(user in {name.partition("@")[0] for name in names} | names | {fields.get("user")}, truth["test"], user, names, lines[place][:220])
     print(sources, named, users, sep="\n")
 
 

@@ -15,9 +15,31 @@ MAX_DECODED = 4096
 _ROUNDS = 3  # servers and what stands behind them decode at most that often
 
 _REQUEST = re.compile(r"\"?([A-Z]{3,16}) (\S{1,8192})(?: HTTP/[\d.]{1,3})?\"?$")
+_METHODS = "GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PROPFIND"
+_LOOSE = re.compile(
+    rf"\b({_METHODS}) ((?:/|https?://)[^\s\"]{{0,4096}})(?: HTTP/\d(?:\.\d)?)?\"?(?:[^\"\d]{{0,8}}([1-5]\d\d)(?!\d))?"
+)
+_STATUS_BEFORE = re.compile(r" ([1-5]\d\d) ")
+_AGENT_AFTER = re.compile(r"\"([A-Za-z][^\"]{2,511})\"")
+_MAX_LOOSE = 2048
 _UNICODE_ESCAPE = re.compile(r"%u00([0-9a-fA-F]{2})|\\x([0-9a-fA-F]{2})|\\u00([0-9a-fA-F]{2})")
 _ENTITY = re.compile(r"&(?:#(\d{1,5})|#x([0-9a-fA-F]{1,4}));?")
 _BLANKS = re.compile(r"\s+")
+
+
+def add_request(fields: dict[str, Any], message: str) -> None:
+    """Add the request that a message of any other shape speaks of: load balancers, error logs, application servers."""
+    text = message[:_MAX_LOOSE]
+    found = _LOOSE.search(text)
+    if found is None:
+        return
+    fields["cs-method"], fields["cs-uri"] = found[1], found[2]
+    before = _STATUS_BEFORE.findall(text, 0, found.start())
+    status = found[3] or (before[-1] if before else None)
+    if status is not None:
+        fields["sc-status"] = int(status)
+    if agent := _AGENT_AFTER.search(text, found.end()):
+        fields["cs-user-agent"] = agent[1]
 
 
 def add_access(fields: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ _NAMES = {
         "src_ip srcip source_ip sourceip source.ip src c-ip client_ip clientip client.ip client.address clientaddr rip "
         "remote_ip remoteip remote_addr remoteaddr remoteaddress clienthost rhost source.address sourceipaddress ipaddress "
         "net.peer.ip peer_ip peer.ip real_ip origin_ip userip user_ip user-ip ip_address callingstationid sourceaddress "
-        "client remote peer from_ip addr ip ips sourceips qip"
+        "client remote peer from_ip addr ip ips sourceips qip request_ip"
     ),
     "dst_ip": "dst_ip dstip dst dest_ip destip destination_ip destination.ip dest destinationip lip",
     "src_port": "src_port srcport spt sport source_port source.port client_port clientport sourceport ipport",
@@ -28,7 +28,7 @@ _NAMES = {
     "cs-method": "cs-method method requestmethod request_method request.method http.method http.request.method verb httpmethod",
     "cs-uri": (
         "cs-uri url uri request_uri requesturi request.uri requestpath path_and_query http.target http.url url.full "
-        "url.original httprequest.requesturl cs-uri-stem"
+        "url.original httprequest.requesturl cs-uri-stem request"
     ),
     "sc-status": (
         "sc-status status downstreamstatus http.status_code http.response.status_code status_code statuscode response_code "
@@ -47,7 +47,7 @@ _TARGETS: dict[str, tuple[str, int]] = {
     name: (target, rank) for target, names in _NAMES.items() for rank, name in enumerate(names.split())
 }
 _ADDRESSES = ("src_ip", "dst_ip")
-_ADDRESS = re.compile(r"\[?(?:::ffff:)?(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:%\w{1,15})?\]?(?::\d{1,5})?")
+_ADDRESS = re.compile(r"(?:IPV[46]/\w{1,4}/|\[)?(?:::ffff:)?(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:%\w{1,15})?\]?(?:[:/]\d{1,5})?")
 _NOTHING = ("", "-", "(null)", "?", "unknown", "(unknown)", "none", "null")
 _known: dict[str, tuple[str, int] | None] = {}
 _MAX_KNOWN = 4096
@@ -95,7 +95,7 @@ def address_in(value: Any) -> str | None:
     """Return the address that a value is, without port and brackets; None if it is none. Of a list the first."""
     if isinstance(value, list) and value:
         value = value[0]
-    if not isinstance(value, str) or len(value) > 64:
+    if not isinstance(value, str):
         return None
-    found = _ADDRESS.fullmatch(value)
+    found = _ADDRESS.fullmatch(value[:128].partition(",")[0].strip())
     return found[1] if found else None

@@ -1,6 +1,7 @@
 """From where something came, and who it was about, where no field says so: out of the entities of the message. Pure.
 
-Of several addresses the source is the one behind a word that says so (`from`, `client`, `rhost=` ...), else the first.
+Of several addresses the source is the one behind a word that says so (`from`, `client`, `rhost=` ...) or before an arrow,
+else one in brackets that are not themselves in parentheses (what a client calls itself stands there), else the first.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from protocol.records import Entity
 _SIGNS = (
     "from ", "from=", "from ip ", "from: ", "client ", "client: ", "client \"", "client=", "rip=", "ip=", "ip: ", "ip address ",
     "remote ", "rhost=", "host ", "source ", "src=", "src_ip=", "peer ", "attacker '", "address=", "address: ",
-    "for '", "from <", "from [", "from ip=", "client=[", "from::ffff:", "from ::ffff:", "from '", "from \"", "addr=",
+    "ip\": \"", "ip\":\"", "for '", "from <", "from [", "from ip=", "client=[", "from::ffff:", "from ::ffff:", "from '", "from \"", "addr=",
 )  # fmt: skip
-_LONGEST = max(map(len, _SIGNS))
+_LONGEST = max(map(len, (*_SIGNS, "sending packet: from ")))
 _PORT_AFTER = re.compile(r"\]?(?::| port |#)(\d{1,5})(?![\d.:])")
-_FROM_HOST = re.compile(r"(?:from |rhost=|client )([A-Za-z][\w-]{0,63}(?:\.[\w-]{1,63}){1,8})(?![\w.-])")
+_ARROW_AFTER = re.compile(r"(?::\d{1,5})?(?: -> |->)")
+_FROM_HOST = re.compile(r"(?:from |rhost=|client )([A-Za-z\d][\w-]{0,63}(?:\.[\w-]{1,63}){1,8})(?![\w.-])")
 
 
 def add_origin(fields: dict[str, Any], message: str, entities: Sequence[Entity]) -> None:
@@ -40,16 +42,20 @@ def add_origin(fields: dict[str, Any], message: str, entities: Sequence[Entity])
 
 
 def _source_of(message: str, addresses: Sequence[str]) -> str:
-    """Return the address that a word of origin stands before; the last of several, since names come before them."""
-    found = ""
+    """Return the address that the message says something came from."""
+    bracketed = ""
     for address in addresses:
         place = message.find(address)
         while place >= 0:
             before = message[max(0, place - _LONGEST) : place].lower()
-            if before.endswith(_SIGNS):
-                found = address
+            if before.endswith("sending packet: from "):
                 break
+            if before.endswith(_SIGNS) or _ARROW_AFTER.match(message, place + len(address)):
+                return address
+            if before.endswith("[") and not before.endswith("(["):
+                bracketed = bracketed or address
             place = message.find(address, place + 1)
-        if found:
-            break
-    return found or addresses[0]
+        else:
+            continue
+        return next(each for each in addresses if each != address)
+    return bracketed or addresses[0]

@@ -39,8 +39,9 @@ _WORDS = {
         "unknown recipient|user unknown|unknown peer|script unknown|unknown client|unknown source|no matching|"
         "doesn't match|isn't valid|too many|too long|too often|brute|lost connection after|non-smtp|"
         "unsuccessful|dropped variable|erroneous|malformed|suspicious|ignoring function|error importing function|"
-        "unrouteable|] ban |banned|locked out|no identification string|authentication error|auth error|unsafe|intrusion|"
-        "violates|maximum auth|scan detected|excessive"
+        "unrouteable|ban |banned|locked out|no identification string|authentication error|auth error|unsafe|intrusion|"
+        "violates|maximum auth|excessive|doesn't exist|improper|did not issue|hacking|auth=0/|blacklist|time limit|count limit|"
+        "ratelimit|rate limit|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|> unknown"
     ),
     _SUCCESS: (
         "accepted|success|succeeded|logged in|logged on|session opened|authenticated|signed in|login ok|ok login|granted"
