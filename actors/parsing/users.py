@@ -49,7 +49,8 @@ _PHRASES = tuple(
 # What may stand around the word "user" so that a name follows it: `for user x`, `username: x`, `user x logged`.
 _AFTER_USER = re.compile(
     rf"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided)?(?: was|[:=])? *:? *)|(?P<plain>[ :]+)){_NAME}"
-    rf"(?P<sure>[\"'](?=[ @,.:)]|$)| (?:\(\d|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
+    rf"(?P<sure>[\"'](?=[ @,.:)]|$)"
+    r"| (?:\(\d|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
 )
 _LEADS_WORDS = """
 for of by from to with unknown invalid nonexistent authenticating delete new add denied local existing

@@ -32,13 +32,9 @@ MAX_FIELDS = 512  # of one event that rules see
 
 def fields_of(event: Event) -> dict[str, Any]:
     """Return what rules see of an event."""
-    fields, nested = {}, False
-    for name, value in event.fields.items():
-        if isinstance(value, Mapping):
-            nested = True
-        else:
-            fields[name] = value
-    if nested:
+    fields = event.fields.copy()
+    if dict in map(type, fields.values()):
+        fields = {name: value for name, value in fields.items() if type(value) is not dict}
         _add_nested(fields, event.fields)
     message = event.message
     fields.setdefault("message", message)
@@ -47,13 +43,14 @@ def fields_of(event: Event) -> dict[str, Any]:
     if "outcome" not in fields:
         _add_outcome(fields, message)
     for entity in event.entities:
-        fields.setdefault(entity.type, entity.value)
+        if entity.type not in fields:
+            fields[entity.type] = entity.value
     return fields
 
 
 def _add_nested(fields: dict[str, Any], nested: Mapping[str, Any]) -> None:
     for name, value in nested.items():
-        if isinstance(value, Mapping):
+        if type(value) is dict:
             for path, leaf in leaves_of(name, value):
                 if len(fields) >= MAX_FIELDS:
                     return

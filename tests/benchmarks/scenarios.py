@@ -28,7 +28,15 @@ OBSERVED_NS = parse_time("2026-11-23T12:00:00Z")
 ROUNDS = 20
 
 # Names of go-libaudit and ours, where they differ; `subj_*` and `obj_*` are parts of ours.
-GOLDEN_NAMES = {"syscall": "SYSCALL", "arch": "ARCH", "auid": "AUID", "ses": "SES", "exit": "EXIT", "sig": "SIG", "old-auid": "OLD_AUID"}
+GOLDEN_NAMES = {
+    "syscall": "SYSCALL",
+    "arch": "ARCH",
+    "auid": "AUID",
+    "ses": "SES",
+    "exit": "EXIT",
+    "sig": "SIG",
+    "old-auid": "OLD_AUID",
+}
 USERS = ("Meta.target_user", "Meta.username", "Meta.user", "Meta.source_user")
 
 
@@ -127,7 +135,8 @@ def measure_people(folder: Path, show: bool) -> None:
                 sources.add(fields.get("src_ip") == address, truth["test"], address, fields.get("src_ip"), lines[place][:220])
                 named.add(address in addresses)
             if user and user not in NOBODY:
-                users.add(user in {name.partition("@")[0] for name in names} | names | {fields.get("user")}, truth["test"], user, names, lines[place][:220])
+                names |= {name.partition("@")[0] for name in names} | {fields.get("user")}
+                users.add(user in names, truth["test"], user, names, lines[place][:220])
     print(sources, named, users, sep="\n")
 
 

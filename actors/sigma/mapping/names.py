@@ -7,7 +7,6 @@ Of several fields that could be the source address, the one whose name says so m
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 # Target, then the names that stand for it, the clearest first; compared without regard to case.
@@ -47,48 +46,49 @@ _TARGETS: dict[str, tuple[str, int]] = {
     name: (target, rank) for target, names in _NAMES.items() for rank, name in enumerate(names.split())
 }
 _ADDRESSES = ("src_ip", "dst_ip")
-_ADDRESS = re.compile(r"(?:IPV[46]/\w{1,4}/|\[)?(?:::ffff:)?(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:%\w{1,15})?\]?(?:[:/]\d{1,5})?")
+_ADDRESS = re.compile(
+    r"(?:IPV[46]/\w{1,4}/|\[)?(?:::ffff:)?"
+    r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:%\w{1,15})?\]?(?:[:/]\d{1,5})?"
+)
 _NOTHING = ("", "-", "(null)", "?", "unknown", "(unknown)", "none", "null")
-_known: dict[str, tuple[str, int] | None] = {}
-_MAX_KNOWN = 4096
-
-
-def target_of(name: str) -> tuple[str, int] | None:
-    """Return the name of the taxonomy that a field's name stands for, and how clearly: 0 is the clearest."""
-    try:
-        return _known[name]
-    except KeyError:
-        if len(_known) >= _MAX_KNOWN:
-            _known.clear()
-        _known[name] = found = _TARGETS.get(name.lower())
-        return found
+_Plan = tuple[tuple[str, str, int], ...]  # (name, target, rank: 0 is the clearest)
+_MAX_PLANS, _MAX_NAMES = 1024, 64
+_plans: dict[tuple[str, ...], _Plan] = {}
 
 
 def add_known_names(fields: dict[str, Any]) -> None:
     """Add the fields of the taxonomy that others of these fields stand for."""
+    names = tuple(fields)
+    plan = _plans.get(names)
+    if plan is None:
+        plan = _plan_for(names)
+    if plan:
+        _follow(plan, fields)
+
+
+def _plan_for(names: tuple[str, ...]) -> _Plan:
+    """Return which of these names stand for what; the same names come again and again, so it is remembered."""
+    plan = tuple((name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS)
+    if len(_plans) >= _MAX_PLANS:
+        _plans.clear()
+    if len(names) <= _MAX_NAMES:
+        _plans[names] = plan
+    return plan
+
+
+def _follow(plan: _Plan, fields: dict[str, Any]) -> None:
     best: dict[str, tuple[int, Any]] = {}
-    for name, value in fields.items():
-        known = target_of(name)
-        if known is None:
-            continue
-        target, rank = known
+    for name, target, rank in plan:
+        value = fields[name]
         if target in best and best[target][0] <= rank:
             continue
         if target in _ADDRESSES:
             value = address_in(value)
         if value is not None and not (isinstance(value, str) and value.lower() in _NOTHING):
             best[target] = (rank, value)
-    for target, (rank, value) in best.items():
-        if rank or target in _ADDRESSES:
-            fields[target] = value
-    _agree_on_address(fields, best)
-
-
-def _agree_on_address(fields: dict[str, Any], best: Mapping[str, tuple[int, Any]]) -> None:
-    """A field `src_ip` that is no address says nothing."""
     for target in _ADDRESSES:
-        if target in fields and target not in best:
-            del fields[target]
+        fields.pop(target, None)  # one that is no address says nothing
+    fields.update({target: value for target, (_, value) in best.items()})
 
 
 def address_in(value: Any) -> str | None:

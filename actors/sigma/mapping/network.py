@@ -11,7 +11,10 @@ from typing import Any
 
 _ADDRESS = r"([0-9a-fA-F.:]{2,45})"
 _NAME = r"([\w.*/-]{1,255})"
-_BIND = re.compile(rf"client (?:@0x[0-9a-f]{{1,16}} )?{_ADDRESS}#(\d{{1,5}})(?: \({_NAME}\))?: (?:view [\w-]{{1,64}}: )?(?:query:|query) ")
+_BIND = re.compile(
+    rf"client (?:@0x[0-9a-f]{{1,16}} )?{_ADDRESS}#(\d{{1,5}})(?: \({_NAME}\))?: "
+    r"(?:view [\w-]{1,64}: )?(?:query:|query) "
+)
 _BIND_QUERY = re.compile(rf"query: {_NAME} IN ([A-Z0-9]{{1,10}})")
 _DNSMASQ_QUERY = re.compile(rf"query\[([A-Z0-9=]{{1,12}})\] {_NAME} from {_ADDRESS}")
 _DNSMASQ_ANSWER = re.compile(rf"(?:reply|cached|config|/etc/hosts) {_NAME} is (\S{{1,255}})")

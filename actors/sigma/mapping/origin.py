@@ -12,12 +12,15 @@ from typing import Any
 
 from protocol.records import Entity
 
-_SIGNS = (
-    "from ", "from=", "from ip ", "from: ", "client ", "client: ", "client \"", "client=", "rip=", "ip=", "ip: ", "ip address ",
-    "remote ", "rhost=", "host ", "source ", "src=", "src_ip=", "peer ", "attacker '", "address=", "address: ",
-    "ip\": \"", "ip\":\"", "for '", "from <", "from [", "from ip=", "client=[", "from::ffff:", "from ::ffff:", "from '", "from \"", "addr=",
-)  # fmt: skip
-_LONGEST = max(map(len, (*_SIGNS, "sending packet: from ")))
+_SIGNS = tuple(
+    (
+        'from |from=|from ip |from: |client |client: |client "|client=|rip=|ip=|ip: |ip address |remote |rhost=|host |'
+        'source |src=|src_ip=|peer |attacker \'|address=|address: |ip": "|ip":"|for \'|from <|from [|from ip=|client=[|'
+        "from::ffff:|from ::ffff:|from '|from \"|addr="
+    ).split("|")
+)
+_REVERSED = "sending packet: from "  # charon: from ours to theirs
+_LONGEST = max(map(len, (*_SIGNS, _REVERSED)))
 _PORT_AFTER = re.compile(r"\]?(?::| port |#)(\d{1,5})(?![\d.:])")
 _ARROW_AFTER = re.compile(r"(?::\d{1,5})?(?: -> |->)")
 _FROM_HOST = re.compile(r"(?:from |rhost=|client )([A-Za-z\d][\w-]{0,63}(?:\.[\w-]{1,63}){1,8})(?![\w.-])")
@@ -48,7 +51,7 @@ def _source_of(message: str, addresses: Sequence[str]) -> str:
         place = message.find(address)
         while place >= 0:
             before = message[max(0, place - _LONGEST) : place].lower()
-            if before.endswith("sending packet: from "):
+            if before.endswith(_REVERSED):
                 break
             if before.endswith(_SIGNS) or _ARROW_AFTER.match(message, place + len(address)):
                 return address
