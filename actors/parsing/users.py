@@ -50,7 +50,7 @@ _PHRASES = tuple(
 _AFTER_USER = re.compile(
     rf"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided)?(?: was|[:=])? *:? *)|(?P<plain>[ :]+)){_NAME}"
     rf"(?P<sure>[\"'](?=[ @,.:)]|$)"
-    r"| (?:\(\d|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
+    r"| (?:\(\d{1,10}\)|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
 )
 _LEADS_WORDS = """
 for of by from to with unknown invalid nonexistent authenticating delete new add denied local existing

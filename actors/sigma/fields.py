@@ -82,7 +82,7 @@ def _add_kind(fields: dict[str, Any], message: str) -> None:
     elif "%ASA" in message or (isinstance(app, str) and app.startswith("%ASA")):
         add_asa(fields, message)
     add_known_names(fields)
-    if "cs-uri" not in fields and " /" in message and ("GET /" in message or "POST /" in message or " HTTP/" in message):
+    if "cs-uri" not in fields and (" HTTP/" in message or "GET /" in message or "POST /" in message):
         add_request(fields, message)
     if "cs-uri" in fields and ("cs-method" in fields or "sc-status" in fields):
         add_access(fields)

@@ -134,7 +134,7 @@ class LogSource(msgspec.Struct, frozen=True):
 
 
 _SIGNS = (
-    *_CATEGORIES, "audit_id", "EXECVE", "objectRef.resource", "auditID", "eventSource", "logtype", "telemetry.sdk.language",
+    *_CATEGORIES, "audit_id", "EXECVE.ARGV", "objectRef.resource", "auditID", "eventSource", "logtype", "telemetry.sdk.language",
 )  # fmt: skip
 _known: dict[tuple[str, tuple[str, ...]], LogSource] = {}
 
@@ -165,7 +165,7 @@ def _make(app: str, signs: tuple[str, ...], fields: Mapping[str, Any]) -> LogSou
         services.add("cron")
     if app in _AUTH:
         services.add("auth")
-    if "audit_id" in signs or "EXECVE" in signs or app in ("audit", "auditd", "audispd"):
+    if "audit_id" in signs or "EXECVE.ARGV" in signs or app in ("audit", "auditd", "audispd"):
         services.add("auditd")
     if "cs-uri" in signs or app in ("apache2", "httpd", "nginx"):
         services |= {"apache", "nginx"}
@@ -194,7 +194,7 @@ def _applications(app: str, signs: tuple[str, ...], fields: Mapping[str, Any]) -
         return ("opencanary",)
     if "objectRef.resource" in signs:
         return ("kubernetes",)
-    if "audit_id" in signs:
+    if "audit_id" in signs or "EXECVE.ARGV" in signs:
         return ()
     if not app:
         return (*_ANY_APPLICATION, "modsecurity")

@@ -34,8 +34,8 @@ def add_request(fields: dict[str, Any], message: str) -> None:
     if found is None:
         return
     fields["cs-method"], fields["cs-uri"] = found[1], found[2]
-    before = _STATUS_BEFORE.findall(text, 0, found.start())
-    status = found[3] or (before[-1] if before else None)
+    before = _STATUS_BEFORE.search(text, 0, found.start())
+    status = found[3] or (before[1] if before else None)
     if status is not None:
         fields["sc-status"] = int(status)
     if agent := _AGENT_AFTER.search(text, found.end()):

@@ -68,7 +68,8 @@ def add_known_names(fields: dict[str, Any]) -> None:
 
 def _plan_for(names: tuple[str, ...]) -> _Plan:
     """Return which of these names stand for what; the same names come again and again, so it is remembered."""
-    plan = tuple((name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS)
+    found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS]
+    plan = tuple((name, target, 2 * rank + (name != name.lower())) for name, target, rank in found)
     if len(_plans) >= _MAX_PLANS:
         _plans.clear()
     if len(names) <= _MAX_NAMES:
@@ -84,8 +85,13 @@ def _follow(plan: _Plan, fields: dict[str, Any]) -> None:
             continue
         if target in _ADDRESSES:
             value = address_in(value)
+        elif target == "user" and isinstance(value, str):
+            value = value.strip("<>()[]'\"")
         if value is not None and not (isinstance(value, str) and value.lower() in _NOTHING):
             best[target] = (rank, value)
+    if "cs-uri" not in best:  # the method of a login, the status of a job
+        best.pop("cs-method", None)
+        best.pop("sc-status", None)
     for target in _ADDRESSES:
         fields.pop(target, None)  # one that is no address says nothing
     fields.update({target: value for target, (_, value) in best.items()})

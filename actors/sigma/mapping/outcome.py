@@ -23,7 +23,8 @@ _WORDS = {
         "sasl|registration|2fa|otp |mfa|rcon|invalid user|illegal user|unknown user|no such user|invalid account|"
         "unknown account|nonexistent user|for user|access denied for|user not found|could not find user|session opened|"
         "user name|challenge sent|bind dn|permission denied|access denied|access token|no matching peer|acl error|"
-        "device does not match|badlogin|invalid token|token invalid|two-factor"
+        "device does not match|badlogin|invalid token|token invalid|two-factor|"
+        "publickey|keyboard-interactive"
     ),
     _MAIL: (
         "relay|recipient|mailbox|rcpt|noqueue|helo|sender address|user unknown|smtp|spam|deliver|command pipelining|"
