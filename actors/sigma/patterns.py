@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
+from enum import IntEnum
 
 import msgspec
 
@@ -18,17 +18,17 @@ from actors.sigma.expressions import compile_expression
 Test = Callable[[str], bool]
 
 
-class Wildcard(Enum):
-    """The two wildcards; everything else of a pattern is text."""
+class Wildcard(IntEnum):
+    """The two wildcards, `*` and `?`; everything else of a pattern is text."""
 
-    ANY = "*"
-    ONE = "?"
+    ANY = 0
+    ONE = 1
 
 
 Part = str | Wildcard
 
 
-class Pattern(msgspec.Struct, frozen=True):
+class Pattern(msgspec.Struct, frozen=True, array_like=True):
     """A string with wildcards. Neither two constants nor two `*` stand side by side: `of` sees to that."""
 
     parts: tuple[Part, ...]
@@ -55,9 +55,9 @@ class Pattern(msgspec.Struct, frozen=True):
 
     def kind(self) -> tuple[str, str]:
         """Return `equals`, `startswith`, `endswith` or `contains` and the constant, or `general` and ""."""
-        shape = tuple("c" if isinstance(part, str) else part.value for part in self.parts)
+        shape = "".join("c" if isinstance(part, str) else "*?"[part] for part in self.parts)
         constant = next((part for part in self.parts if isinstance(part, str)), "")
-        kinds = {(): "equals", ("c",): "equals", ("c", "*"): "startswith", ("*", "c"): "endswith", ("*", "c", "*"): "contains"}
+        kinds = {"": "equals", "c": "equals", "c*": "startswith", "*c": "endswith", "*c*": "contains"}
         kind = kinds.get(shape, "general")
         return kind, constant if kind != "general" else ""
 

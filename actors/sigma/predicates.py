@@ -1,9 +1,7 @@
-"""Conditions of rules as fast predicates: pySigma's parsed condition in, one function of an event out. Pure.
+"""Conditions as fast predicates: a condition in, one function of an event out. Pure.
 
-pySigma has applied the modifiers by then: what is left are AND, OR, NOT and comparisons of one field with one value, or
-of the whole message with a keyword. Strings that are alternatives of one field are compared together: equal ones by a set,
-prefixes and suffixes each in one call. What cannot be evaluated is refused here, when the rule is loaded.
-(Sigma rules specification 2.1; modifiers appendix 2.1.)
+Strings that are alternatives of one field are compared together: equal ones by a set, prefixes and suffixes each in one
+call. Of a conjunction or disjunction the cheapest parts are tried first.
 """
 
 from __future__ import annotations
@@ -13,75 +11,78 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
-from sigma.conditions import (
-    ConditionAND,
-    ConditionFieldEqualsValueExpression,
-    ConditionNOT,
-    ConditionOR,
-    ConditionValueExpression,
+from actors.sigma.conditions import (
+    MESSAGE,
+    AllOf,
+    AnyOf,
+    Comparison,
+    Condition,
+    Exists,
+    Expression,
+    Leaf,
+    Moment,
+    Network,
+    Not,
+    Null,
+    Number,
+    SameAs,
+    Text,
+    TimePart,
 )
-from sigma.types import (
-    CompareOperators,
-    SigmaBool,
-    SigmaCasedString,
-    SigmaCIDRExpression,
-    SigmaCompareExpression,
-    SigmaExists,
-    SigmaExpansion,
-    SigmaFieldReference,
-    SigmaNull,
-    SigmaNumber,
-    SigmaRegularExpression,
-    SigmaString,
-    SigmaTimestampPart,
-    SpecialChars,
-    TimestampPart,
-)
-
-from actors.sigma.expressions import ExpressionError, compile_expression
-from actors.sigma.patterns import Part, Pattern, Test, Wildcard
+from actors.sigma.expressions import compile_expression
+from actors.sigma.patterns import Pattern, Test
 from actors.sigma.subject import Subject
 
 Predicate = Callable[[Subject], bool]
 
-_WILDCARDS = {SpecialChars.WILDCARD_MULTI: Wildcard.ANY, SpecialChars.WILDCARD_SINGLE: Wildcard.ONE}
-_COMPARE: dict[CompareOperators, Callable[[float, float], bool]] = {
-    CompareOperators.LT: operator.lt,
-    CompareOperators.LTE: operator.le,
-    CompareOperators.GT: operator.gt,
-    CompareOperators.GTE: operator.ge,
-    CompareOperators.NEQ: operator.ne,
+_COMPARE: dict[Comparison, Callable[[float, float], bool]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
 }
-_PARTS: dict[TimestampPart, Callable[[datetime], int]] = {
-    TimestampPart.MINUTE: lambda moment: moment.minute,
-    TimestampPart.HOUR: lambda moment: moment.hour,
-    TimestampPart.DAY: lambda moment: moment.day,
-    TimestampPart.WEEK: lambda moment: moment.isocalendar().week,
-    TimestampPart.MONTH: lambda moment: moment.month,
-    TimestampPart.YEAR: lambda moment: moment.year,
+_PARTS: dict[TimePart, Callable[[datetime], int]] = {
+    "minute": lambda moment: moment.minute,
+    "hour": lambda moment: moment.hour,
+    "day": lambda moment: moment.day,
+    "week": lambda moment: moment.isocalendar().week,
+    "month": lambda moment: moment.month,
+    "year": lambda moment: moment.year,
+}
+_COMPARE_TEXTS: dict[str, Callable[[str, str], bool]] = {
+    "equals": operator.eq,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "contains": operator.contains,
 }
 
 
-class CannotEvaluate(ValueError):
-    """Something in a condition that this engine does not evaluate; the message says what."""
-
-
-def compile_condition(condition: Any) -> Predicate:
-    """Return the predicate of a parsed and postprocessed condition. Raises CannotEvaluate."""
-    if isinstance(condition, ConditionAND):
-        return _all_of([compile_condition(each) for each in condition.args])
-    if isinstance(condition, ConditionOR):
-        return _compile_alternatives(condition.args)
-    if isinstance(condition, ConditionNOT):
-        inner = compile_condition(condition.args[0])
+def compile_condition(condition: Condition) -> Predicate:
+    """Return the predicate of a condition."""
+    if isinstance(condition, AllOf):
+        return _all_of([compile_condition(each) for each in sorted(condition.parts, key=_cost)])
+    if isinstance(condition, AnyOf):
+        return _compile_alternatives(condition.parts)
+    if isinstance(condition, Not):
+        inner = compile_condition(condition.part)
         return lambda subject: not inner(subject)
-    if isinstance(condition, ConditionFieldEqualsValueExpression):
-        return _compare_field(condition.field, condition.value)
-    if isinstance(condition, ConditionValueExpression):
-        return _compare_message(condition.value)
-    raise CannotEvaluate(f"a condition of the kind {type(condition).__name__}")
+    return _compile_leaf(condition)
+
+
+def _cost(condition: Condition) -> int:
+    """Return a rough price of trying a condition, for the order."""
+    if isinstance(condition, AllOf | AnyOf):
+        return sum(map(_cost, condition.parts))
+    if isinstance(condition, Not):
+        return _cost(condition.part)
+    if isinstance(condition, Exists | Null):
+        return 1
+    if isinstance(condition, Text):
+        return (2 if condition.pattern.kind()[0] == "equals" else 3) + 2 * (condition.field == MESSAGE)
+    return 2 if isinstance(condition, Number) else 8
 
 
 def _all_of(predicates: Sequence[Predicate]) -> Predicate:
@@ -116,19 +117,17 @@ def _any_of(predicates: Sequence[Predicate]) -> Predicate:
 # -- alternatives
 
 
-def _compile_alternatives(args: Iterable[Any]) -> Predicate:
-    """Compile an OR; plain strings that are compared with the same field are taken together."""
-    strings: dict[str, list[Pattern]] = {}
-    predicates: list[Predicate] = []
-    for arg in args:
-        value = getattr(arg, "value", None)
-        if isinstance(arg, ConditionFieldEqualsValueExpression) and type(value) is SigmaString:
-            strings.setdefault(arg.field, []).append(pattern_of(value).folded())
+def _compile_alternatives(parts: Iterable[Condition]) -> Predicate:
+    """Compile an OR; texts without regard to case that are compared with the same field are taken together."""
+    patterns: dict[str, list[Pattern]] = {}
+    others: list[Condition] = []
+    for part in parts:
+        if isinstance(part, Text) and not part.cased:
+            patterns.setdefault(part.field, []).append(part.pattern)
         else:
-            predicates.append(compile_condition(arg))
-    for field, patterns in strings.items():
-        predicates.append(_field_test(field, any_pattern(patterns), folded=True))
-    return _any_of(predicates)
+            others.append(part)
+    predicates = [_test_folded(field, any_pattern(those)) for field, those in patterns.items()]
+    return _any_of(predicates + [compile_condition(each) for each in sorted(others, key=_cost)])
 
 
 def any_pattern(patterns: Sequence[Pattern]) -> Test:
@@ -166,28 +165,43 @@ def _test_inside(inside: tuple[str, ...]) -> Test:
     return test
 
 
-# -- comparisons
+# -- leaves
 
 
-def pattern_of(value: SigmaString) -> Pattern:
-    """Return the pattern of a string of pySigma. Raises CannotEvaluate if a placeholder is left in it."""
-    parts: list[Part] = []
-    for part in value.s:
-        if isinstance(part, SpecialChars):
-            parts.append(_WILDCARDS[part])
-        elif isinstance(part, str):
-            parts.append(part)
-        else:
-            raise CannotEvaluate(f"the placeholder %{getattr(part, 'name', part)}%, for which no pipeline has a value")
-    return Pattern.of(parts)
+def _compile_leaf(leaf: Leaf) -> Predicate:
+    if isinstance(leaf, Text):
+        test = leaf.pattern.test()
+        return _test_texts(leaf.field, test) if leaf.cased else _test_folded(leaf.field, test)
+    if isinstance(leaf, Exists):
+        field, wanted = leaf.field, leaf.wanted
+        return lambda subject: subject.has(field) is wanted
+    if isinstance(leaf, Null):
+        field = leaf.field
+        return lambda subject: subject.raw(field) is None
+    if isinstance(leaf, SameAs):
+        return _compare_fields(leaf)
+    return _test_texts(leaf.field, _test_of(leaf))
 
 
-def _field_test(field: str, test: Test, *, folded: bool) -> Predicate:
-    """Return the predicate that a test holds for any value of a field."""
-    get = Subject.folded if folded else Subject.texts
+def _test_of(leaf: Number | Moment | Expression | Network) -> Test:
+    if isinstance(leaf, Number):
+        return _test_of_number(leaf.value, _COMPARE[leaf.comparison])
+    if isinstance(leaf, Moment):
+        return _test_of_moment(leaf)
+    if isinstance(leaf, Network):
+        network = ipaddress.ip_network(leaf.network)
+        return lambda text: _is_inside(text, network)
+    expression = compile_expression(leaf.text, leaf.flags)
+    return lambda text: expression.search(text) is not None
+
+
+def _test_folded(field: str, test: Test) -> Predicate:
+    """Return the predicate that a test holds for any value of a field, without regard to case."""
+    if field == MESSAGE:
+        return lambda subject: test(subject.folded_message()[0])
 
     def holds(subject: Subject) -> bool:
-        for text in get(subject, field):  # noqa: SIM110
+        for text in subject.folded(field):  # noqa: SIM110
             if test(text):
                 return True
         return False
@@ -195,51 +209,18 @@ def _field_test(field: str, test: Test, *, folded: bool) -> Predicate:
     return holds
 
 
-def _compare_field(field: str, value: Any) -> Predicate:
-    if isinstance(value, SigmaExpansion):
-        return _any_of([_compare_field(field, each) for each in value.values])
-    if isinstance(value, SigmaCasedString):
-        return _field_test(field, pattern_of(value).test(), folded=False)
-    if isinstance(value, SigmaString):
-        return _field_test(field, pattern_of(value).folded().test(), folded=True)
-    if isinstance(value, SigmaTimestampPart):
-        return _field_test(field, _test_of_moment(value), folded=False)
-    if isinstance(value, SigmaNumber):
-        return _field_test(field, _test_of_number(float(value.number), operator.eq), folded=False)
-    if isinstance(value, SigmaCompareExpression):
-        return _field_test(field, _test_of_number(float(value.number.number), _COMPARE[value.op]), folded=False)
-    if isinstance(value, SigmaBool):
-        return _field_test(field, str(value.boolean).lower().__eq__, folded=True)
-    if isinstance(value, SigmaExists):
-        return (lambda subject: subject.has(field)) if value.exists else (lambda subject: not subject.has(field))
-    if isinstance(value, SigmaNull):
-        return lambda subject: subject.raw(field) is None
-    if isinstance(value, SigmaRegularExpression):
-        return _field_test(field, expression_test(value), folded=False)
-    if isinstance(value, SigmaCIDRExpression):
-        return _field_test(field, lambda text: _is_inside(text, value.network), folded=False)
-    if isinstance(value, SigmaFieldReference):
-        return _compare_fields(field, value)
-    raise CannotEvaluate(f"a value of the kind {type(value).__name__}")
+def _test_texts(field: str, test: Test) -> Predicate:
+    """Return the predicate that a test holds for any value of a field, as it is written."""
+    if field == MESSAGE:
+        return lambda subject: test(subject.message)
 
+    def holds(subject: Subject) -> bool:
+        for text in subject.texts(field):  # noqa: SIM110
+            if test(text):
+                return True
+        return False
 
-def _compare_message(value: Any) -> Predicate:
-    """A keyword: it stands anywhere in the message."""
-    if isinstance(value, SigmaExpansion):
-        return _any_of([_compare_message(each) for each in value.values])
-    if isinstance(value, SigmaRegularExpression):
-        search = expression_test(value)
-        return lambda subject: search(subject.message)
-    if isinstance(value, SigmaNumber):
-        value = SigmaString(str(value.number))
-    if not isinstance(value, SigmaString):
-        raise CannotEvaluate(f"a keyword of the kind {type(value).__name__}")
-    around = pattern_of(value).anywhere()
-    if isinstance(value, SigmaCasedString):
-        cased = around.test()
-        return lambda subject: cased(subject.message)
-    test = around.folded().test()
-    return lambda subject: test(subject.folded_message()[0])
+    return holds
 
 
 def _test_of_number(wanted: float, compare: Callable[[float, float], bool]) -> Test:
@@ -252,8 +233,8 @@ def _test_of_number(wanted: float, compare: Callable[[float, float], bool]) -> T
     return test
 
 
-def _test_of_moment(value: SigmaTimestampPart) -> Test:
-    part_of, wanted = _PARTS[value.timestamp_part], value.number
+def _test_of_moment(moment: Moment) -> Test:
+    part_of, wanted = _PARTS[moment.part], moment.value
 
     def test(text: str) -> bool:
         try:
@@ -262,16 +243,6 @@ def _test_of_moment(value: SigmaTimestampPart) -> Test:
             return False
 
     return test
-
-
-def expression_test(value: SigmaRegularExpression) -> Test:
-    """Return the search for a regular expression. Raises CannotEvaluate."""
-    text = str(value.regexp)
-    try:
-        expression = compile_expression(text, sum(value.sigma_to_python_flags[flag] for flag in value.flags))
-    except ExpressionError as error:
-        raise CannotEvaluate(f"the regular expression {text!r}: {error}") from error
-    return lambda subject: expression.search(subject) is not None
 
 
 @lru_cache(maxsize=4_096)
@@ -287,23 +258,11 @@ def _is_inside(text: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network
     return address is not None and address.version == network.version and address in network
 
 
-def _compare_fields(field: str, value: SigmaFieldReference) -> Predicate:
-    """Compare with what another field of the same event holds, without regard to case."""
-    starts, ends = value.starts_with, value.ends_with
+def _compare_fields(leaf: SameAs) -> Predicate:
+    field, other_field, compare = leaf.field, leaf.other, _COMPARE_TEXTS[leaf.how]
 
     def holds(subject: Subject) -> bool:
-        for text in subject.folded(field):
-            for other in subject.folded(value.field):
-                if starts and ends:
-                    found = other in text
-                elif starts:
-                    found = text.startswith(other)
-                elif ends:
-                    found = text.endswith(other)
-                else:
-                    found = text == other
-                if found:
-                    return True
-        return False
+        others = subject.folded(other_field)
+        return any(compare(text, other) for text in subject.folded(field) for other in others)
 
     return holds

@@ -1,8 +1,9 @@
-"""Which rules can match at all: one pass over an event's text finds the words without which they cannot. Pure.
+"""Which of many rules an event can match at all: a shared search for the words without which they cannot. Pure.
 
-Of each rule the condition says which constants have to stand in the event if it is to hold: of an AND those of its most
-telling part, of an OR those of all its parts, of a NOT none. One automaton (Aho, Corasick 1975) looks for all of them at
-once; a rule of which none is found is not tried. A rule that names no constant is always tried.
+Of each rule the condition says, as clauses, which constants have to stand in the event if it is to hold: of an AND every
+part adds its own, an OR says something only if all of its parts do, a NOT says nothing. One automaton (Aho, Corasick
+1975) looks for all of them at once; a rule is tried if one word of its most telling clause was found, and of every other
+clause too. A rule that names no constant is always tried.
 
 State: the automaton, about 50 bytes a character of all constants. Cost: one pass over the event's text.
 """
@@ -13,71 +14,53 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import ahocorasick
-from sigma.conditions import (
-    ConditionAND,
-    ConditionFieldEqualsValueExpression,
-    ConditionNOT,
-    ConditionOR,
-    ConditionValueExpression,
-)
-from sigma.types import SigmaExpansion, SigmaString
 
-from actors.sigma.predicates import pattern_of
+from actors.sigma.conditions import MESSAGE, AllOf, AnyOf, Condition, Not, Text
 
 LEAST_LETTERS = 3  # shorter ones stand in nearly every event
+MOST_CLAUSES = 4  # of a rule, beside the most telling one
 
-Needles = frozenset[str]  # one of them has to be there; empty: nothing is said
-
-
-def needles_of(condition: Any) -> Needles:
-    """Return the constants of which one has to stand in an event if the condition is to hold; none if there are no such."""
-    if isinstance(condition, ConditionAND):
-        return max((needles_of(each) for each in condition.args), key=_worth)
-    if isinstance(condition, ConditionOR):
-        return _any_of(needles_of(each) for each in condition.args)
-    if isinstance(condition, ConditionNOT):
-        return frozenset()
-    if isinstance(condition, ConditionFieldEqualsValueExpression | ConditionValueExpression):
-        return _needles_of_value(condition.value)
-    return frozenset()
+Clause = frozenset[str]  # one of these has to be there
 
 
-def _needles_of_value(value: Any) -> Needles:
-    if isinstance(value, SigmaExpansion):
-        return _any_of(_needles_of_value(each) for each in value.values)
-    if not isinstance(value, SigmaString):
-        return frozenset()
-    longest = max(pattern_of(value).constants(), key=len, default="").lower()
-    return frozenset({longest}) if len(longest) >= LEAST_LETTERS else frozenset()
+def clauses_of(condition: Condition) -> list[Clause]:
+    """Return what has to stand in an event if the condition is to hold, the most telling first."""
+    return sorted(set(_clauses(condition)), key=_worth, reverse=True)
 
 
-def _any_of(parts: Iterable[Needles]) -> Needles:
-    """Return the needles of alternatives: if one of them says nothing, nothing is said."""
-    found: set[str] = set()
-    for part in parts:
-        if not part:
-            return frozenset()
-        found |= part
-    return frozenset(found)
+def _clauses(condition: Condition) -> list[Clause]:
+    if isinstance(condition, AllOf):
+        return [clause for part in condition.parts for clause in _clauses(part)]
+    if isinstance(condition, AnyOf):
+        best = [max(_clauses(part), key=_worth, default=None) for part in condition.parts]
+        found = [clause for clause in best if clause is not None]
+        return [frozenset().union(*found)] if len(found) == len(best) and found else []
+    if isinstance(condition, Text):
+        longest = max(condition.pattern.constants(), key=len, default="").lower()
+        return [frozenset({longest})] if len(longest) >= LEAST_LETTERS else []
+    return []
 
 
-def _worth(needles: Needles) -> tuple[int, int]:
-    """Return how telling needles are: the shortest counts, and few are better than many."""
-    return (min(map(len, needles)), -len(needles)) if needles else (0, 0)
+def _worth(clause: Clause) -> tuple[int, int, list[str]]:
+    """Return how telling a clause is: its shortest word counts, and few are better than many."""
+    return min(map(len, clause)), -len(clause), sorted(clause)
 
 
 class Prefilter:
-    """Finds the places of the rules that an event may match. `needles` has one entry a rule."""
+    """Finds the places of the rules that an event may match. `clauses` has one entry a rule."""
 
-    def __init__(self, needles: Sequence[Needles]) -> None:
-        self._always = [place for place, each in enumerate(needles) if not each]
+    def __init__(self, clauses: Sequence[Sequence[Clause]]) -> None:
+        self._always = [place for place, each in enumerate(clauses) if not each]
+        self._others = {place: tuple(each[1 : MOST_CLAUSES + 1]) for place, each in enumerate(clauses) if len(each) > 1}
         places: dict[str, list[int]] = {}
-        for place, each in enumerate(needles):
-            for needle in each:
-                places.setdefault(needle, []).append(place)
+        for place, each in enumerate(clauses):
+            for word in each[0] if each else ():
+                places.setdefault(word, []).append(place)
+            for word in frozenset().union(*each[1 : MOST_CLAUSES + 1]):
+                places.setdefault(word, [])
         self._automaton = ahocorasick.Automaton()
-        for needle, found in places.items():
-            self._automaton.add_word(needle, tuple(found))
+        for word, found in places.items():
+            self._automaton.add_word(word, (word, tuple(found)))
         self._automaton.make_automaton()
         self._empty = not places
 
@@ -85,15 +68,31 @@ class Prefilter:
         """Return the places of the rules that may match an event of this folded text, rising."""
         if self._empty:
             return self._always
-        found = {place for _, places in self._automaton.iter(text) for place in places}
+        hits = {hit for _, hit in self._automaton.iter(text)}
+        words = {word for word, _ in hits}
+        found = {place for _, places in hits for place in places if self._has_others(place, words)}
         found.update(self._always)
         return sorted(found)
 
+    def _has_others(self, place: int, words: set[str]) -> bool:
+        for clause in self._others.get(place, ()):  # noqa: SIM110  a generator costs twice as much here
+            if clause.isdisjoint(words):
+                return False
+        return True
 
-def text_of(fields: Mapping[str, Any], message: str) -> str:
-    """Return all text of an event that rules compare with, folded."""
-    parts = [message]
-    for value in fields.values():
+
+def fields_named(condition: Condition) -> set[str]:
+    """Return the fields whose text a condition looks at; `MESSAGE` among them if it has keywords."""
+    if isinstance(condition, AllOf | AnyOf):
+        return set[str]().union(*map(fields_named, condition.parts))
+    return fields_named(condition.part) if isinstance(condition, Not) else {condition.field}
+
+
+def text_of(fields: Mapping[str, Any], message: str, names: Iterable[str]) -> str:
+    """Return the text, folded, of those fields of an event that rules look at."""
+    parts: list[str] = []
+    for name in names:
+        value = message if name == MESSAGE else fields.get(name)
         if isinstance(value, str):
             parts.append(value)
         elif isinstance(value, list | tuple):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.recent import Recent
+from actors.sigma.conditions import Condition
 from actors.sigma.fields import fields_of
 from actors.sigma.logsource import LogSource, logsource_of
-from actors.sigma.prefilter import Needles, Prefilter, needles_of, text_of
+from actors.sigma.predicates import Predicate, compile_condition
+from actors.sigma.prefilter import Prefilter, clauses_of, fields_named, text_of
 from actors.sigma.rules import Rule
 from actors.sigma.subject import Subject
 from protocol.records import Event
@@ -15,40 +17,51 @@ from protocol.records import Event
 MAX_SOURCES = 64  # kinds of logsource that a selection of rules is kept for
 
 
-class _Selection:
-    """The rules that are meant for one kind of logsource."""
-
-    def __init__(self, rules: Sequence[Rule], needles: Sequence[Needles]) -> None:
-        self.rules = rules
-        self.prefilter = Prefilter(needles)
-
-
 class RuleSet:
     """State: the rules, and a selection of them for each of the last `MAX_SOURCES` logsources."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = list(rules)
-        self._needles = [_needles_of_rule(rule) for rule in rules]
+        self._predicates: list[Predicate | None] = [None] * len(self.rules)
         self._selections: Recent[LogSource, _Selection] = Recent(MAX_SOURCES)
+
+    def subject_of(self, event: Event) -> tuple[Subject, LogSource]:
+        """Return an event as rules see it, and what kind of log it is of."""
+        fields = fields_of(event)
+        return Subject(fields, event.message), logsource_of(event, fields)
 
     def matches(self, event: Event) -> list[Rule]:
         """Return the rules that match an event, in their order."""
-        fields = fields_of(event)
-        selection = self._selection_for(logsource_of(event, fields))
-        if not selection.rules:
-            return []
-        subject = Subject(fields, event.message)
-        rules = [selection.rules[place] for place in selection.prefilter.candidates(text_of(fields, event.message))]
-        return [rule for rule in rules if rule.matches(subject)]
+        return self.match(*self.subject_of(event))
 
-    def _selection_for(self, source: LogSource) -> _Selection:
-        return self._selections.use(source, lambda: self._select(source))
+    def match(self, subject: Subject, source: LogSource) -> list[Rule]:
+        """Return the rules that match a subject of this logsource, in their order."""
+        selection = self._selections.use(source, lambda: self._select(source))
+        return [self.rules[place] for place in selection.candidates(subject) if self._predicate(place)(subject)]
+
+    def _predicate(self, place: int) -> Predicate:
+        """Return the predicate of a rule, compiled when it is first tried: most rules of a site never are."""
+        known = self._predicates[place]
+        if known is None:
+            known = self._predicates[place] = compile_condition(self.rules[place].condition)
+        return known
 
     def _select(self, source: LogSource) -> _Selection:
         places = [place for place, rule in enumerate(self.rules) if rule.is_meant_for(source)]
-        return _Selection([self.rules[place] for place in places], [self._needles[place] for place in places])
+        return _Selection(places, [self.rules[place].condition for place in places])
 
 
-def _needles_of_rule(rule: Rule) -> Needles:
-    parts = [needles_of(condition) for condition in rule.conditions]
-    return frozenset().union(*parts) if all(parts) else frozenset()
+class _Selection:
+    """The rules that are meant for one kind of logsource, by their places."""
+
+    def __init__(self, places: Sequence[int], conditions: Sequence[Condition]) -> None:
+        self._places = places
+        self._prefilter = Prefilter([clauses_of(condition) for condition in conditions])
+        self._names = sorted(set[str]().union(*map(fields_named, conditions)))
+
+    def candidates(self, subject: Subject) -> list[int]:
+        """Return the places of the rules that may match."""
+        if not self._places:
+            return []
+        text = text_of(subject.fields, subject.message, self._names)
+        return [self._places[found] for found in self._prefilter.candidates(text)]

@@ -11,27 +11,27 @@ _ABSENT: tuple[str, ...] = ()
 class Subject:
     """One event. A field may hold text, a number, a truth value, None, or a list of those; any of a list may match."""
 
-    __slots__ = ("_fields", "_folded", "_texts", "message")
+    __slots__ = ("_folded", "_texts", "fields", "message")
 
     def __init__(self, fields: Mapping[str, Any], message: str = "") -> None:
-        self._fields = fields
+        self.fields = fields
         self._texts: dict[str, tuple[str, ...]] = {}
         self._folded: dict[str, tuple[str, ...]] = {}
         self.message = message
 
     def has(self, field: str) -> bool:
         """Tell whether the field is there, be it empty or null."""
-        return field in self._fields
+        return field in self.fields
 
     def raw(self, field: str) -> Any:
         """Return the field as it is; None if it is null or not there."""
-        return self._fields.get(field)
+        return self.fields.get(field)
 
     def texts(self, field: str) -> tuple[str, ...]:
         """Return the values of a field as text; none if it is null or not there."""
         known = self._texts.get(field)
         if known is None:
-            known = self._texts[field] = _texts_of(self._fields.get(field))
+            known = self._texts[field] = _texts_of(self.fields.get(field))
         return known
 
     def folded(self, field: str) -> tuple[str, ...]:

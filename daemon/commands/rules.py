@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from actors.parsing.parse import Parser
 from actors.sigma.fields import fields_of
+from actors.sigma.loading import find_files, load
 from actors.sigma.logsource import logsource_of
-from actors.sigma.rules import Refusal, Rule, find_files, load
+from actors.sigma.rules import Refusal, Rule
 from actors.sigma.ruleset import RuleSet
 from actors.sigma.subject import Subject
 from actors.sigma.why import explain
@@ -112,8 +113,7 @@ def _say_why(rule: Rule, event: Event) -> None:
     if not rule.is_meant_for(source):
         kinds = " ".join(sorted(source.categories | source.services))
         print(f"  it is meant for {_named(rule)}; the line is {source.product}, {kinds}")
-    for condition in rule.conditions:
-        for clause in explain(condition, Subject(fields, event.message)):
+    for clause in explain(rule.condition, Subject(fields, event.message)):
             mark = "holds" if clause.holds else "no field" if clause.missing else "fails"
             print(escape_controls(f"  {'  ' * clause.depth}{mark:<9}{clause.text}"))
 

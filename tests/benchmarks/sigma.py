@@ -19,8 +19,10 @@ from typing import Any
 
 from actors.parsing.parse import Parser
 from actors.sigma.fields import fields_of
+from actors.sigma.loading import find_files, load
 from actors.sigma.logsource import logsource_of
-from actors.sigma.rules import Rule, find_files, load
+from actors.sigma.predicates import compile_condition
+from actors.sigma.rules import Rule
 from actors.sigma.ruleset import RuleSet
 from actors.sigma.subject import Subject
 from protocol.records import Event, Record
@@ -55,13 +57,13 @@ class Plain:
     """The same without a prefilter, for comparison: every rule of the logsource is tried."""
 
     def __init__(self, rules: list[Rule]) -> None:
-        self._rules = rules
+        self._rules = [(rule, compile_condition(rule.condition)) for rule in rules]
 
     def matches(self, event: Event) -> list[Rule]:
         fields = fields_of(event)
         source = logsource_of(event, fields)
         subject = Subject(fields, event.message)
-        return [rule for rule in self._rules if rule.is_meant_for(source) and rule.matches(subject)]
+        return [rule for rule, holds in self._rules if rule.is_meant_for(source) and holds(subject)]
 
 
 def cost_us(engine: RuleSet | Plain, events: list[Event], rounds: int) -> float:

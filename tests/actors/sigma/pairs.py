@@ -9,7 +9,8 @@ from typing import Any
 from sigma.collection import SigmaCollection
 
 from actors.sigma.predicates import compile_condition
-from actors.sigma.prefilter import Prefilter, needles_of, text_of
+from actors.sigma.prefilter import Prefilter, clauses_of, fields_named, text_of
+from actors.sigma.reading import read_condition
 from actors.sigma.subject import Subject
 from tests.actors.sigma import reference
 from tests.actors.sigma.reference import Tree
@@ -102,13 +103,14 @@ def differences(seed: int, rules: int, events: int) -> list[str]:
             }
         )
         (rule,) = SigmaCollection.from_yaml(text).rules
-        (condition,) = rule.detection.parsed_condition  # type: ignore[union-attr]
-        predicate = compile_condition(condition.parsed)
+        (parsed,) = rule.detection.parsed_condition  # type: ignore[union-attr]
+        condition = read_condition(parsed.parsed)
+        predicate = compile_condition(condition)
+        prefilter, names = Prefilter([clauses_of(condition)]), fields_named(condition)
         for _ in range(events):
             fields, message = maker.event(), maker.text()
             wanted = reference.holds(tree, searches, fields, message)
-            needles = needles_of(condition.parsed)
-            tried = bool(Prefilter([needles]).candidates(text_of(fields, message)))
+            tried = bool(prefilter.candidates(text_of(fields, message, names)))
             if predicate(Subject(fields, message)) is not wanted or (wanted and not tried):
                 found.append(f"{text}\n{fields!r} {message!r}: {wanted} by the specification")
     return found

@@ -9,7 +9,8 @@ from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError
 
 from actors.sigma.patterns import Pattern, Wildcard
-from actors.sigma.predicates import CannotEvaluate, compile_condition
+from actors.sigma.predicates import compile_condition
+from actors.sigma.reading import CannotEvaluate, read_condition
 from actors.sigma.subject import Subject
 from tests.actors.sigma import reference
 from tests.actors.sigma.pairs import differences
@@ -27,7 +28,7 @@ detection:
 def predicate(item: str):  # type: ignore[no-untyped-def]
     (rule,) = SigmaCollection.from_yaml(RULE.format(item=item)).rules
     (condition,) = rule.detection.parsed_condition  # type: ignore[union-attr]
-    return compile_condition(condition.parsed)
+    return compile_condition(read_condition(condition.parsed))
 
 
 def test_the_engine_says_what_the_specification_says() -> None:
@@ -40,7 +41,7 @@ def test_the_engine_says_what_the_specification_says() -> None:
 )
 def test_patterns_match_as_the_reference_does(parts: list[str | Wildcard], text: str) -> None:
     merged = Pattern.of(parts)
-    written = "".join(part.value if isinstance(part, Wildcard) else part for part in parts)
+    written = "".join("*?"[part] if isinstance(part, Wildcard) else part for part in parts)
     assert merged.test()(text) == reference.matches(reference.tokens(written), text, cased=True)
 
 
