@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from sigma.rule import SigmaRule
+
+from actors.sigma.filters import apply_filters, read_filter
+from actors.sigma.predicates import compile_condition
+from actors.sigma.subject import Subject
+
+SSHD = """
+title: Login as root
+name: root_login
+id: 0e95725d-7320-415d-80f7-004da920fc11
+logsource: {product: linux, service: sshd}
+detection:
+    selection_user: {user: root}
+    selection_app: {app: sshd}
+    condition: all of selection_*
+"""
+CRON = """
+title: Job
+name: job
+logsource: {product: linux, service: cron}
+detection: {keywords: [CMD], condition: keywords}
+"""
+ROOT = {"user": "root", "app": "sshd"}
+
+
+def rule(text: str) -> SigmaRule:
+    return SigmaRule.from_dict(yaml.safe_load(text))
+
+
+def a_filter(
+    rules: Any, condition: str = "not selection_jump", logsource: dict[str, str] | None = None, **selections: Any
+) -> Any:
+    parts = {"rules": rules, "selection_jump": {"src_ip|cidr": "10.0.0.0/24"}, "condition": condition, **selections}
+    return read_filter({"title": "Jump hosts", "logsource": logsource or {"product": "linux"}, "filter": parts})
+
+
+def matches(one: SigmaRule, fields: dict[str, Any]) -> bool:
+    return any(compile_condition(each.parsed)(Subject(fields)) for each in one.detection.parsed_condition)
+
+
+@pytest.mark.parametrize("reference", ["root_login", ["root_login"], ["0E95725D-7320-415D-80F7-004da920fc11"], "any", []])
+def test_a_filter_excludes_by_name_by_id_and_everywhere(reference: Any) -> None:
+    given = rule(SSHD)
+    found = apply_filters([given], [a_filter(reference)])
+    assert not found.refused
+    assert not matches(found.rules[0], ROOT | {"src_ip": "10.0.0.9"})
+    assert matches(found.rules[0], ROOT | {"src_ip": "10.0.1.9"}) and matches(found.rules[0], ROOT)
+    assert not matches(found.rules[0], {"user": "eve", "app": "sshd"})
+    assert matches(given, ROOT | {"src_ip": "10.0.0.9"})  # what was given is as it was
+
+
+def test_a_filter_may_also_demand() -> None:
+    (changed,) = apply_filters([rule(SSHD)], [a_filter("any", "selection_jump")]).rules
+    assert matches(changed, ROOT | {"src_ip": "10.0.0.9"}) and not matches(changed, ROOT)
+
+
+def test_filters_add_up_and_keep_their_selections_apart() -> None:
+    second = a_filter("any", "not 1 of selection_*", selection_host={"host": "lab"})
+    third = a_filter("any", "not all of them", selection_host={"host": "attic"})
+    (changed,) = apply_filters([rule(SSHD)], [second, third]).rules
+    assert matches(changed, ROOT | {"host": "attic"})
+    assert not matches(changed, ROOT | {"host": "lab"})
+    assert not matches(changed, ROOT | {"src_ip": "10.0.0.1"})
+
+
+def test_a_filter_for_all_changes_only_its_logsource() -> None:
+    given = [rule(SSHD), rule(CRON)]
+    found = apply_filters(given, [a_filter("any", logsource={"product": "linux", "service": "sshd"})])
+    assert found.rules[1] is given[1] and found.rules[0] is not given[0] and not found.refused
+
+
+def test_what_is_named_and_cannot_be_changed_is_refused_and_the_rest_changed() -> None:
+    each = a_filter(["gone", "job", "root_login"], logsource={"service": "sshd"})
+    found = apply_filters([rule(SSHD), rule(CRON)], [each])
+    reasons = [reason for _, reason in found.refused]
+    assert reasons == ["rules: no rule has the name or id gone", "rules: job is for another logsource"]
+    assert not matches(found.rules[0], ROOT | {"src_ip": "10.0.0.9"})
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"title": "x", "logsource": {"product": "linux"}}, "filter"),
+        ({"title": "x", "filter": {"rules": "any", "a": {"b": 1}, "condition": "not a"}}, "log source"),
+        ({"title": "x", "logsource": {"product": "linux"}, "filter": {"a": {"b": 1}, "condition": "not a"}}, "rules"),
+        ({"title": "x", "logsource": {"product": "linux"}, "filter": {"rules": "any", "a": {"b": 1}}}, "condition"),
+        ({"title": "x", "logsource": {"product": "linux"}, "filter": {"rules": "any", "a": {"b": 1}, "condition": "not b"}}, "b"),
+        ({"title": "x", "logsource": {"product": "linux"}, "filter": {"rules": "any", "1a": {"b": 1}, "condition": "1a"}}, "1a"),
+        (
+            {
+                "title": "x",
+                "logsource": {"product": "linux"},
+                "filter": {"rules": "any", "a": {"b|re": "(?=x)"}, "condition": "a"},
+            },
+            "(?=",
+        ),
+        ({"title": "x", "logsource": {"product": "linux"}, "filter": 7}, "filter"),
+    ],
+)
+def test_a_faulty_filter_is_refused_with_a_reason(document: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        read_filter(document)
