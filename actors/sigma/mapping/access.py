@@ -24,7 +24,8 @@ _AGENT_AFTER = re.compile(r"\"([A-Za-z][^\"]{2,511})\"")
 _MAX_LOOSE = 2048
 _UNICODE_ESCAPE = re.compile(r"%u00([0-9a-fA-F]{2})|\\x([0-9a-fA-F]{2})|\\u00([0-9a-fA-F]{2})")
 _ENTITY = re.compile(r"&(?:#(\d{1,5})|#x([0-9a-fA-F]{1,4}));?")
-_BLANKS = re.compile(r"\s+")
+_BLANKS = re.compile(r"[^\S\r\n]+")
+_BREAKS = re.compile(r"[\r\n]+")
 
 
 def add_request(fields: dict[str, Any], message: str) -> None:
@@ -74,14 +75,12 @@ def add_access(fields: dict[str, Any]) -> None:
 def _decoded(fields: dict[str, Any], stem: str, query: str) -> str:
     parts = [f"{stem}?{query}" if query else stem]
     parts += [str(fields[name]) for name in ("cs-user-agent", "cs-referer") if name in fields]
-    text = "\n".join(parts)[:MAX_DECODED]
-    if "%" in text or "+" in text or "&#" in text or "\\" in text:
-        text = decode(text)
-    return text
+    return "\n".join(map(decode, parts))[:MAX_DECODED]
 
 
 def decode(text: str) -> str:
-    """Return a text without the escapes of URLs, scripts and HTML, unwrapped at most three times."""
+    """Return a text without the escapes of URLs, scripts and HTML, unwrapped at most three times; a break is one `\\r`."""
+    text = text[:MAX_DECODED]
     for _ in range(_ROUNDS):
         before = text
         if "%" in text:
@@ -92,8 +91,7 @@ def decode(text: str) -> str:
             text = _ENTITY.sub(_entity_letter, text)
         if text == before:
             break
-    lines = [_BLANKS.sub(" ", line.replace("+", " ")) for line in text.split("\n")]
-    return "\n".join(lines)
+    return _BREAKS.sub("\r", _BLANKS.sub(" ", text.replace("+", " ")))
 
 
 def _letter(found: re.Match[str]) -> str:

@@ -22,7 +22,7 @@ _WORDS = {
         "auth failure|auth_fail|auth fail|auth:|auth error|auth attempt|auth rejected|password|passwd|passcode|credential|"
         "sasl|registration|2fa|otp |mfa|rcon|invalid user|illegal user|unknown user|no such user|invalid account|"
         "unknown account|nonexistent user|for user|access denied for|user not found|could not find user|session opened|"
-        "user name|challenge sent|bind dn|permission denied|access denied|access token|no matching peer|acl error|"
+        "user name|challenge sent|bind dn|permission denied|access token|no matching peer|acl error|"
         "device does not match|badlogin|invalid token|token invalid|two-factor|"
         "publickey|keyboard-interactive"
     ),

@@ -239,7 +239,7 @@ def test_a_field_that_is_no_address_is_no_source() -> None:
     ("wrapped", "plain"),
     [
         ("a%2527b", "a'b"), ("%u0027", "'"), ("\\x27", "'"), ("&#39;", "'"), ("&#x27;", "'"), ("a+b%20%20c", "a b c"),
-        ("%", "%"), ("%25252525", "%25"), ("&#55555555;", "&#55555555;"), ("&#xdfff;", "&#xdfff;"),
+        ("%", "%"), ("%25252525", "%25"), ("a%0d%0ab", "a\rb"), ("&#55555555;", "&#55555555;"), ("&#xdfff;", "&#xdfff;"),
     ],
 )  # fmt: skip
 def test_escapes_come_off(wrapped: str, plain: str) -> None:
