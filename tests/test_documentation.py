@@ -192,7 +192,7 @@ def test_every_message_and_every_actor_is_in_the_architecture_page() -> None:
 def test_every_rule_and_every_kind_is_documented() -> None:
     rules = {value for name, value in vars(alerts).items() if name.isupper() and isinstance(value, str)}
     assert {"anomalous_event", "silence"} <= rules
-    assert rows(read("rules.md")).keys() == rules
+    assert rows(read("rules.md").partition("## The key")[0]).keys() == rules
     for kind in get_args(RuleKind):
         assert f"`{kind}`" in read("rules.md"), kind
 
