@@ -13,7 +13,9 @@ from tests.rules.pipeline import BUILTIN, builtin, rule_set, run, silent
 
 SAMPLES = Path(__file__).parent / "samples"
 DOCUMENTS: dict[str, dict[str, Any]] = {
-    found["name"]: found | {"path": path} for path in sorted(BUILTIN.rglob("*.yml")) for found in yaml.safe_load_all(path.read_text())
+    found["name"]: found | {"path": path}
+    for path in sorted(BUILTIN.rglob("*.yml"))
+    for found in yaml.safe_load_all(path.read_text())
 }
 LEVELS = ("informational", "low", "medium", "high", "critical")
 TACTICS = frozenset(
@@ -83,7 +85,7 @@ def test_a_rule_is_silent_on_near_misses_and_no_other_is_loud(name: str) -> None
 def test_the_example_of_the_page() -> None:
     (hit,) = [hit for hit in run(lines_of("ssh_brute_force", "fires")) if hit.name == "ssh_brute_force"]
     assert hit.group == {"src_ip": "10.0.1.42"}
-    rules, correlations = builtin()
+    _, correlations = builtin()
     (brute,) = [each for each in correlations if each.id == "ssh_brute_force"]
     assert brute.title == "SSH brute force" and brute.level == "high"
     assert brute.attack is not None and (brute.attack.tactic, brute.attack.technique) == ("credential-access", "T1110.001")

@@ -1,8 +1,8 @@
 """Requests of web servers and proxies under the names of the taxonomy (W3C extended log format). Pure.
 
-`cs-uri` is what the client asked for, `cs-uri-stem` and `cs-uri-query` its parts. `cs-uri-decoded` is ours: path, query and
-what the client says of itself with escapes taken off up to three times and blanks made one, so that one rule sees what an
-attacker has wrapped; at most `MAX_DECODED` characters.
+`cs-uri` is what the client asked for, `cs-uri-stem` and `cs-uri-query` its parts. Ours are `cs-uri-decoded`, path and query
+with escapes taken off up to three times and blanks made one, so that one rule sees what an attacker has wrapped; and
+`cs-headers-decoded`, the same of user agent and referrer, a line each. Both have at most `MAX_DECODED` characters.
 """
 
 from __future__ import annotations
@@ -68,14 +68,11 @@ def add_access(fields: dict[str, Any]) -> None:
     for target, ours in (("sc-bytes", "bytes"), ("cs-username", "user"), ("c-useragent", "cs-user-agent")):
         if ours in fields:
             fields[target] = fields[ours]
-    fields["cs-uri-decoded"] = _decoded(fields, stem, query)
+    fields["cs-uri-decoded"] = decode(f"{stem}?{query}" if query else stem)
+    headers = [decode(str(fields[name])) for name in ("cs-user-agent", "cs-referer") if name in fields]
+    if headers:
+        fields["cs-headers-decoded"] = "\n".join(headers)
     _add_outcome(fields)
-
-
-def _decoded(fields: dict[str, Any], stem: str, query: str) -> str:
-    parts = [f"{stem}?{query}" if query else stem]
-    parts += [str(fields[name]) for name in ("cs-user-agent", "cs-referer") if name in fields]
-    return "\n".join(map(decode, parts))[:MAX_DECODED]
 
 
 def decode(text: str) -> str:

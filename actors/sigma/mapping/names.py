@@ -54,10 +54,13 @@ _NOTHING = ("", "-", "(null)", "?", "unknown", "(unknown)", "none", "null")
 _Plan = tuple[tuple[str, str, int], ...]  # (name, target, rank: 0 is the clearest)
 _MAX_PLANS, _MAX_NAMES = 1024, 64
 _plans: dict[tuple[str, ...], _Plan] = {}
+_plain: set[str] = set()  # names that stand for nothing, at most `_MAX_PLANS` and those of one event more
 
 
 def add_known_names(fields: dict[str, Any]) -> None:
     """Add the fields of the taxonomy that others of these fields stand for."""
+    if _plain.issuperset(fields):
+        return
     names = tuple(fields)
     plan = _plans.get(names)
     if plan is None:
@@ -70,6 +73,8 @@ def _plan_for(names: tuple[str, ...]) -> _Plan:
     """Return which of these names stand for what; the same names come again and again, so it is remembered."""
     found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS]
     plan = tuple((name, target, 2 * rank + (name != name.lower())) for name, target, rank in found)
+    if not plan and len(_plain) < _MAX_PLANS:
+        _plain.update(names)
     if len(_plans) >= _MAX_PLANS:
         _plans.clear()
     if len(names) <= _MAX_NAMES:

@@ -65,7 +65,7 @@ DAMAGED = 'May 13 15:29:59 web httpd: 203.0.113.9 - - [13/May/2026:15:29:59 +000
                 "cs-method": "GET", "cs-uri": "/a/b.php?q=1%2527+or", "cs-uri-stem": "/a/b.php", "cs-uri-query": "q=1%2527+or",
                 "c-uri-extension": "php", "c-ip": "203.0.113.9", "sc-status": 404, "sc-bytes": 512, "cs-username": "ann",
                 "cs-referer": "https://shop.test/", "cs-user-agent": "probe/1.0", "outcome": "failure", "action": "request",
-                "cs-uri-decoded": "/a/b.php?q=1' or\nprobe/1.0\nhttps://shop.test/",
+                "cs-uri-decoded": "/a/b.php?q=1' or", "cs-headers-decoded": "probe/1.0\nhttps://shop.test/",
             },
             "webserver", "nginx",
         ),
