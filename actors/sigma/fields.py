@@ -80,7 +80,7 @@ def _add_kind(fields: dict[str, Any], message: str) -> None:
     elif message.startswith("<Event"):
         add_event(fields, message)
     add_known_names(fields)
-    if "cs-uri" not in fields and (" HTTP/" in message or "GET /" in message or "POST /" in message):
+    if "cs-uri" not in fields and ("GET " in message or "POST " in message or " HTTP/" in message):
         add_request(fields, message)
     if "cs-uri" in fields and ("cs-method" in fields or "sc-status" in fields):
         add_access(fields)
@@ -90,5 +90,7 @@ def _add_outcome(fields: dict[str, Any], message: str) -> None:
     action, outcome = outcome_of(message)
     if outcome:
         fields["outcome"] = outcome
-        if action:
+        if action == "login":
+            fields["action"] = action  # whatever the program calls it
+        elif action:
             fields.setdefault("action", action)

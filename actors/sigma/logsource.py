@@ -163,6 +163,8 @@ def _make(app: str, signs: tuple[str, ...], fields: Mapping[str, Any]) -> LogSou
     products: set[str] = set()
     if app in _CRON:
         services.add("cron")
+    if app in ("sshd-session", "sshd-auth"):  # since OpenSSH 9.8
+        services |= {"sshd", "auth"}
     if app in _AUTH:
         services.add("auth")
     if "audit_id" in signs or "EXECVE.ARGV" in signs or app in ("audit", "auditd", "audispd"):

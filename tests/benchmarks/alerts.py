@@ -47,7 +47,7 @@ def measure_scenarios(folder: Path, show: bool) -> None:
     for line in (folder / "ground_truth.jsonl").read_text().splitlines():
         truth: dict[str, Any] = json.loads(line)
         lines = (folder / truth["log"]).read_text("utf-8", "backslashreplace").splitlines()
-        sources = {source for overflow in truth.get("overflows", ()) for source in overflow["sources"]}
+        sources = {source.removeprefix("::ffff:") for overflow in truth.get("overflows", ()) for source in overflow["sources"]}
         hits = list(alerting(run(lines, OBSERVED_NS)))
         if not sources:
             loud += [(truth["test"], name) for name in {hit.name for hit in alerting(iter(hits), 2)}]

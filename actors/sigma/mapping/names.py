@@ -15,7 +15,7 @@ _NAMES = {
         "src_ip srcip source_ip sourceip source.ip src c-ip client_ip clientip client.ip client.address clientaddr rip "
         "remote_ip remoteip remote_addr remoteaddr remoteaddress clienthost rhost source.address sourceipaddress ipaddress "
         "net.peer.ip peer_ip peer.ip real_ip origin_ip userip user_ip user-ip ip_address callingstationid sourceaddress "
-        "client remote peer from_ip addr ip ips sourceips qip request_ip"
+        "client remote peer from_ip addr ip ips sourceips qip request_ip downstream_remote_address"
     ),
     "dst_ip": "dst_ip dstip dst dest_ip destip destination_ip destination.ip dest destinationip lip",
     "src_port": "src_port srcport spt sport source_port source.port client_port clientport sourceport ipport",
@@ -27,7 +27,7 @@ _NAMES = {
     "cs-method": "cs-method method requestmethod request_method request.method http.method http.request.method verb httpmethod",
     "cs-uri": (
         "cs-uri url uri request_uri requesturi request.uri requestpath path_and_query http.target http.url url.full "
-        "url.original httprequest.requesturl cs-uri-stem request"
+        "url.original httprequest.requesturl cs-uri-stem request x-envoy-origin-path path"
     ),
     "sc-status": (
         "sc-status status downstreamstatus http.status_code http.response.status_code status_code statuscode response_code "

@@ -24,7 +24,7 @@ _WORDS = {
         "unknown account|nonexistent user|for user|access denied for|user not found|could not find user|session opened|"
         "user name|challenge sent|bind dn|permission denied|access token|no matching peer|acl error|"
         "device does not match|badlogin|invalid token|token invalid|two-factor|"
-        "publickey|keyboard-interactive"
+        "publickey|keyboard-interactive|user \"|user '|auth: [|wrongpass|no_such_user|logon_failure|wrong_password"
     ),
     _MAIL: (
         "relay|recipient|mailbox|rcpt|noqueue|helo|sender address|user unknown|smtp|spam|deliver|command pipelining|"
@@ -42,7 +42,8 @@ _WORDS = {
         "unsuccessful|dropped variable|erroneous|malformed|suspicious|ignoring function|error importing function|"
         "unrouteable|ban |banned|locked out|no identification string|authentication error|auth error|unsafe|intrusion|"
         "violates|maximum auth|excessive|doesn't exist|improper|did not issue|hacking|auth=0/|blacklist|time limit|count limit|"
-        "ratelimit|rate limit|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|> unknown"
+        "ratelimit|rate limit|rate-limit|no_such_user|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|"
+        "> unknown"
     ),
     _SUCCESS: (
         "accepted|success|succeeded|logged in|logged on|session opened|authenticated|signed in|login ok|ok login|granted"

@@ -170,6 +170,24 @@ DAMAGED = 'May 13 15:29:59 web httpd: 203.0.113.9 - - [13/May/2026:15:29:59 +000
             "2026-05-13 15:29:59 login authenticator failed for (me) ([192.0.2.7]) [203.0.113.9]:999: 535 Incorrect (set_id=ann)",
             {"src_ip": "203.0.113.9", "user": "ann", "outcome": "failure"}, None, None,
         ),
+        (
+            '[GIN] 2026/05/13 - 15:29:59 | 401 | 505us | 203.0.113.9 | POST     "/client"',
+            {"cs-method": "POST", "cs-uri": "/client", "sc-status": 401, "src_ip": "203.0.113.9"}, "webserver", None,
+        ),
+        (
+            '2026-05-13T15:29:59Z stdout F {"method":"GET","x-envoy-origin-path":"/a","response_code":404,'
+            '"user-agent":"probe/3","downstream_remote_address":"203.0.113.9:592"}',
+            {"cs-uri": "/a", "sc-status": 404, "cs-user-agent": "probe/3", "src_ip": "203.0.113.9"}, "webserver", None,
+        ),
+        (
+            'level=warning msg="HTTP: POST http://shop.test/login" httpStatus=401 remoteAddr=203.0.113.9',
+            {"cs-uri-stem": "/login", "sc-status": 401, "src_ip": "203.0.113.9"}, "webserver", None,
+        ),
+        (
+            '{"action":"login_failed","client_ip":"203.0.113.9","event":"invalid login","username":"ann"}',
+            {"action": "login", "outcome": "failure", "user": "ann"}, None, None,
+        ),
+        ("May 13 15:29:59 web sshd-session[7]: Invalid user ann from 203.0.113.9 port 1", {"user": "ann"}, None, "sshd"),
         ("firewall,info drop input: proto UDP, 203.0.113.9:4000->192.0.2.1:53", {"src_ip": "203.0.113.9"}, None, None),
         (
             "May 13 15:29:59 vpn charon: 1[NET] sending packet: from 192.0.2.1[4500] to 203.0.113.9[4500]",
@@ -240,6 +258,7 @@ def test_a_field_that_is_no_address_is_no_source() -> None:
     [
         ("a%2527b", "a'b"), ("%u0027", "'"), ("\\x27", "'"), ("&#39;", "'"), ("&#x27;", "'"), ("a+b%20%20c", "a b c"),
         ("%", "%"), ("%25252525", "%25"), ("a%0d%0ab", "a\rb"), ("&#55555555;", "&#55555555;"), ("&#xdfff;", "&#xdfff;"),
+        ("&lt;b&gt;", "<b>"), ("?a=1&lt=2", "?a=1&lt=2"),
     ],
 )  # fmt: skip
 def test_escapes_come_off(wrapped: str, plain: str) -> None:
