@@ -28,6 +28,7 @@ from actors.sigma.mapping.sysmon import add_event
 from protocol.records import Event
 
 MAX_FIELDS = 512  # of one event that rules see
+_PLAIN_APPS = frozenset(("sshd", "sshd-session", "systemd", "systemd-logind", "su", "login", "passwd", "useradd"))
 _BY_APP: dict[Any, Callable[[dict[str, Any], str], None]] = {
     **dict.fromkeys(NAME_SERVERS, add_query),
     **dict.fromkeys(COMMAND_APPS, add_command),
@@ -70,12 +71,17 @@ def _add_kind(fields: dict[str, Any], message: str) -> None:
     if "audit_id" in fields:
         add_audit(fields, message)
         return
-    add = _BY_APP.get(app) if isinstance(app := fields.get("app"), str) else None
-    if add is not None:
+    app = fields.get("app")
+    if not isinstance(app, str):
+        app = ""
+    if app in _PLAIN_APPS:
+        add_known_names(fields)
+        return
+    if (add := _BY_APP.get(app)) is not None:
         add(fields, message)
     elif "SRC" in fields and "DST" in fields:
         add_packet(fields, message)
-    elif "%ASA" in message or (isinstance(app, str) and app.startswith("%ASA")):
+    elif "%ASA" in message or app.startswith("%ASA"):
         add_asa(fields, message)
     elif message.startswith("<Event"):
         add_event(fields, message)
@@ -92,5 +98,5 @@ def _add_outcome(fields: dict[str, Any], message: str) -> None:
         fields["outcome"] = outcome
         if action == "login":
             fields["action"] = action  # whatever the program calls it
-        elif action:
+        else:
             fields.setdefault("action", action)

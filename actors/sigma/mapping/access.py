@@ -115,8 +115,8 @@ def _entity_letter(found: re.Match[str]) -> str:
 
 
 def _add_outcome(fields: dict[str, Any]) -> None:
-    """A refused request is a failure; one without the right to ask is a failed login."""
+    """A request that is not granted is a failure."""
     status = str(fields.get("sc-status", ""))
     if len(status) == 3 and status.isdecimal():
-        fields.setdefault("action", "login" if status == "401" else "request")
+        fields.setdefault("action", "request")
         fields.setdefault("outcome", "failure" if status >= "400" else "success")
