@@ -26,7 +26,7 @@ def section() -> str:
     lines = [
         BEGIN,
         "",
-        f"{len(found) - len(feeding)} rules and correlations that alert, and {len(feeding)} that only feed them (marked *feeds*),",
+        f"{len(found) - len(feeding)} rules and correlations that alert and {len(feeding)} that only feed them (marked *feeds*),",
         "in `actors/sigma/builtin/`, each with lines that make it fire and near misses that do not in `tests/rules/samples/`.",
     ]
     theme = ""
