@@ -37,6 +37,7 @@ _PHRASES = tuple(
         ("ccount", rf"[Aa]ccount[ :=]+[\"']{_NAME}"),
         ("uthentication ", rf"[Aa]uthentication (?:failed|failure|attempt|request|error) for (?:user )?{_NAME}"),
         ("USER ", rf"\bUSER {_NAME}(?:: | \()"),
+        (": ", r"^([\w.@$-]{1,64}): (?:The value for|Executing command|Error executing command)"),
         ("failed to log", r"([\w.@$+-]{1,64}) [\da-fA-F.:]{3,39} failed to log ?in"),
         (' "', r"[\d.:a-fA-F]{3,39} - ([\w.@$+-]{1,64}) \"(?:GET|POST|HEAD|PUT)"),
         ("ogin:", r"\b[Ll]ogin: ?\"?([\w.@$+-]{1,64})"),

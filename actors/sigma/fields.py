@@ -13,7 +13,7 @@ State: a cache of names. Cost: about 5 us for a line of syslog, 10 to 15 us for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.sigma.mapping.access import add_access, add_request
@@ -24,10 +24,16 @@ from actors.sigma.mapping.nested import flat_windows, leaves_of, windows_event
 from actors.sigma.mapping.network import NAME_SERVERS, add_asa, add_filterlog, add_packet, add_query
 from actors.sigma.mapping.origin import add_origin
 from actors.sigma.mapping.outcome import outcome_of
-from actors.sigma.mapping.sysmon import add_event, is_event
+from actors.sigma.mapping.sysmon import add_event
 from protocol.records import Event
 
 MAX_FIELDS = 512  # of one event that rules see
+_PLAIN_APPS = frozenset(("sshd", "sshd-session", "systemd", "systemd-logind", "su", "login", "passwd", "useradd"))
+_BY_APP: dict[Any, Callable[[dict[str, Any], str], None]] = {
+    **dict.fromkeys(NAME_SERVERS, add_query),
+    **dict.fromkeys(COMMAND_APPS, add_command),
+    "filterlog": add_filterlog,
+}
 
 
 def fields_of(event: Event) -> dict[str, Any]:
@@ -42,9 +48,6 @@ def fields_of(event: Event) -> dict[str, Any]:
     add_origin(fields, message, event.entities)
     if "outcome" not in fields:
         _add_outcome(fields, message)
-    for entity in event.entities:
-        if entity.type not in fields:
-            fields[entity.type] = entity.value
     return fields
 
 
@@ -69,20 +72,21 @@ def _add_kind(fields: dict[str, Any], message: str) -> None:
         add_audit(fields, message)
         return
     app = fields.get("app")
-    if is_event(message):
-        add_event(fields, message)
+    if not isinstance(app, str):
+        app = ""
+    if app in _PLAIN_APPS:
+        add_known_names(fields)
+        return
+    if (add := _BY_APP.get(app)) is not None:
+        add(fields, message)
     elif "SRC" in fields and "DST" in fields:
         add_packet(fields, message)
-    elif app in NAME_SERVERS:
-        add_query(fields, message)
-    elif app in COMMAND_APPS:
-        add_command(fields, message)
-    elif app == "filterlog":
-        add_filterlog(fields, message)
-    elif "%ASA" in message or (isinstance(app, str) and app.startswith("%ASA")):
+    elif "%ASA" in message or app.startswith("%ASA"):
         add_asa(fields, message)
+    elif message.startswith("<Event"):
+        add_event(fields, message)
     add_known_names(fields)
-    if "cs-uri" not in fields and (" HTTP/" in message or "GET /" in message or "POST /" in message):
+    if "cs-uri" not in fields and ("GET " in message or "POST " in message or " HTTP/" in message):
         add_request(fields, message)
     if "cs-uri" in fields and ("cs-method" in fields or "sc-status" in fields):
         add_access(fields)
@@ -92,5 +96,7 @@ def _add_outcome(fields: dict[str, Any], message: str) -> None:
     action, outcome = outcome_of(message)
     if outcome:
         fields["outcome"] = outcome
-        if action:
+        if action == "login":
+            fields["action"] = action  # whatever the program calls it
+        else:
             fields.setdefault("action", action)

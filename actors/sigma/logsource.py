@@ -11,6 +11,7 @@ State: the sources that were worked out, at most `MAX_KNOWN`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -136,6 +137,7 @@ class LogSource(msgspec.Struct, frozen=True):
 _SIGNS = (
     *_CATEGORIES, "audit_id", "EXECVE.ARGV", "objectRef.resource", "auditID", "eventSource", "logtype", "telemetry.sdk.language",
 )  # fmt: skip
+_PROGRAM_END = re.compile(r"[/(]")  # `postfix/smtpd`, `sshd(pam_unix)`
 _known: dict[tuple[str, tuple[str, ...]], LogSource] = {}
 
 
@@ -153,7 +155,7 @@ def logsource_of(event: Event, fields: Mapping[str, Any]) -> LogSource:
     if known is None:
         if len(_known) >= MAX_KNOWN:
             _known.clear()
-        known = _known[key] = _make(key[0].lower().partition("/")[0], signs, fields)
+        known = _known[key] = _make(_PROGRAM_END.split(key[0].lower(), maxsplit=1)[0], signs, fields)
     return known
 
 
@@ -163,6 +165,8 @@ def _make(app: str, signs: tuple[str, ...], fields: Mapping[str, Any]) -> LogSou
     products: set[str] = set()
     if app in _CRON:
         services.add("cron")
+    if app in ("sshd-session", "sshd-auth"):  # since OpenSSH 9.8
+        services |= {"sshd", "auth"}
     if app in _AUTH:
         services.add("auth")
     if "audit_id" in signs or "EXECVE.ARGV" in signs or app in ("audit", "auditd", "audispd"):

@@ -22,6 +22,7 @@ from actors.parsing.parse import Parser
 from actors.sigma.fields import fields_of
 from protocol.clock import parse_time
 from protocol.records import Event, Record
+from tests.benchmarks import alerts
 from tests.daemon_process import DATA
 
 OBSERVED_NS = parse_time("2026-11-23T12:00:00Z")
@@ -164,7 +165,7 @@ def measure_cost(path: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--show", default="", help="print what is wrong of auditd, fail2ban or crowdsec")
+    parser.add_argument("--show", default="", help="print what is wrong of auditd, fail2ban, crowdsec, alerts or web")
     options = parser.parse_args()
     if not options.data.exists():
         print(f"{options.data} is not there", file=sys.stderr)
@@ -174,6 +175,9 @@ def main() -> int:
     measure_people(options.data / "scenarios" / "crowdsec", options.show == "crowdsec")
     for name in ("OpenSSH", "Linux"):
         measure_cost(options.data / "parsing" / name / f"{name}_2k.log")
+        alerts.measure_cost(options.data / "parsing" / name / f"{name}_2k.log")
+    alerts.measure_scenarios(options.data / "scenarios" / "crowdsec", options.show == "alerts")
+    alerts.measure_web(options.data / "web", options.show == "web")
     return 0
 
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.rules.pipeline import BUILTIN, builtin, rule_set, run, silent
+from tests.rules.pipeline import builtin, rule_set, run, silent
+from tests.rules.table import PAGE, documents, section
 
 SAMPLES = Path(__file__).parent / "samples"
-DOCUMENTS: dict[str, dict[str, Any]] = {
-    found["name"]: found | {"path": path}
-    for path in sorted(BUILTIN.rglob("*.yml"))
-    for found in yaml.safe_load_all(path.read_text())
-}
+DOCUMENTS = documents()
 LEVELS = ("informational", "low", "medium", "high", "critical")
 TACTICS = frozenset(
     "reconnaissance resource_development initial_access execution persistence privilege_escalation defense_evasion "
@@ -94,3 +89,7 @@ def test_the_example_of_the_page() -> None:
 def test_an_ordinary_line_tries_few_rules() -> None:
     (hit,) = list(run(["<38>May 13 15:29:59 web sshd[7]: Accepted publickey for ann from 192.0.2.5 port 4242 ssh2"]))
     assert hit.name == "ssh_login_success" and len(rule_set().rules) > 60
+
+
+def test_the_page_has_every_rule_as_it_is() -> None:
+    assert section() in PAGE.read_text(), "run: python -m tests.rules.table"

@@ -1,8 +1,8 @@
 """Requests of web servers and proxies under the names of the taxonomy (W3C extended log format). Pure.
 
-`cs-uri` is what the client asked for, `cs-uri-stem` and `cs-uri-query` its parts. `cs-uri-decoded` is ours: path, query and
-what the client says of itself with escapes taken off up to three times and blanks made one, so that one rule sees what an
-attacker has wrapped; at most `MAX_DECODED` characters.
+`cs-uri` is what the client asked for, `cs-uri-stem` and `cs-uri-query` its parts. Ours are `cs-uri-decoded`, path and query
+with escapes taken off up to three times and blanks made one, so that one rule sees what an attacker has wrapped; and
+`cs-headers-decoded`, the same of user agent and referrer, a line each. Both have at most `MAX_DECODED` characters.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ _ROUNDS = 3  # servers and what stands behind them decode at most that often
 _REQUEST = re.compile(r"\"?([A-Z]{3,16}) (\S{1,8192})(?: HTTP/[\d.]{1,3})?\"?$")
 _METHODS = "GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PROPFIND"
 _LOOSE = re.compile(
-    rf"\b({_METHODS}) ((?:/|https?://)[^\s\"]{{0,4096}})(?: HTTP/\d(?:\.\d)?)?\"?(?:[^\"\d]{{0,8}}([1-5]\d\d)(?!\d))?"
+    rf"\b({_METHODS}) {{1,8}}\"?((?:/|https?://)[^\s\"]{{0,4096}})(?: HTTP/\d(?:\.\d)?)?\"?(?:[^\"\d]{{0,8}}([1-5]\d\d)(?!\d))?"
 )
-_STATUS_BEFORE = re.compile(r" ([1-5]\d\d) ")
+_STATUS_BEFORE = re.compile(r"(?:^| )([1-5]\d\d) ")
 _AGENT_AFTER = re.compile(r"\"([A-Za-z][^\"]{2,511})\"")
+_AGENT_NAMED = re.compile(r"user-?agent[:=] ?\"?([^\]\"]{2,511})", re.IGNORECASE)
+_STATUS_NAMES = ("status", "httpStatus", "status_code", "statusCode", "http_status", "code")
 _MAX_LOOSE = 2048
 _UNICODE_ESCAPE = re.compile(r"%u00([0-9a-fA-F]{2})|\\x([0-9a-fA-F]{2})|\\u00([0-9a-fA-F]{2})")
-_ENTITY = re.compile(r"&(?:#(\d{1,5})|#x([0-9a-fA-F]{1,4}));?")
+_ENTITY = re.compile(r"&(?:#(\d{1,5})|#x([0-9a-fA-F]{1,4})|(lt|gt|quot|apos|amp|colon|lpar|rpar|tab|newline));?", re.IGNORECASE)
+_NAMED = {
+    "lt": "<", "gt": ">", "quot": '"', "apos": "'", "amp": "&", "colon": ":", "lpar": "(", "rpar": ")",
+    "tab": "\t", "newline": "\n",
+}  # fmt: skip
 _BLANKS = re.compile(r"[^\S\r\n]+")
 _BREAKS = re.compile(r"[\r\n]+")
 
@@ -34,13 +40,19 @@ def add_request(fields: dict[str, Any], message: str) -> None:
     found = _LOOSE.search(text)
     if found is None:
         return
-    fields["cs-method"], fields["cs-uri"] = found[1], found[2]
-    before = _STATUS_BEFORE.search(text, 0, found.start())
-    status = found[3] or (before[1] if before else None)
-    if status is not None:
+    fields["cs-method"], fields["cs-uri"] = found[1], found[2].rstrip(":,;")
+    status = found[3] or _status_beside(fields, text, found.start())
+    if status.isdecimal() and len(status) == 3:
         fields["sc-status"] = int(status)
-    if agent := _AGENT_AFTER.search(text, found.end()):
+    if "cs-user-agent" not in fields and (agent := _AGENT_NAMED.search(text) or _AGENT_AFTER.search(text, found.end())):
         fields["cs-user-agent"] = agent[1]
+
+
+def _status_beside(fields: dict[str, Any], text: str, end: int) -> str:
+    """Return the status that stands in a field, or before the request; "" if there is none."""
+    named = next((str(fields[name]) for name in _STATUS_NAMES if name in fields), "")
+    before = _STATUS_BEFORE.search(text, 0, end)
+    return named or (before[1] if before else "")
 
 
 def add_access(fields: dict[str, Any]) -> None:
@@ -68,14 +80,11 @@ def add_access(fields: dict[str, Any]) -> None:
     for target, ours in (("sc-bytes", "bytes"), ("cs-username", "user"), ("c-useragent", "cs-user-agent")):
         if ours in fields:
             fields[target] = fields[ours]
-    fields["cs-uri-decoded"] = _decoded(fields, stem, query)
+    fields["cs-uri-decoded"] = decode(f"{stem}?{query}" if query else stem)
+    headers = [decode(str(fields[name])) for name in ("cs-user-agent", "cs-referer") if name in fields]
+    if headers:
+        fields["cs-headers-decoded"] = "\n".join(headers)
     _add_outcome(fields)
-
-
-def _decoded(fields: dict[str, Any], stem: str, query: str) -> str:
-    parts = [f"{stem}?{query}" if query else stem]
-    parts += [str(fields[name]) for name in ("cs-user-agent", "cs-referer") if name in fields]
-    return "\n".join(map(decode, parts))[:MAX_DECODED]
 
 
 def decode(text: str) -> str:
@@ -87,7 +96,7 @@ def decode(text: str) -> str:
             text = unquote(text)
         if "%u" in text or "\\x" in text or "\\u" in text:
             text = _UNICODE_ESCAPE.sub(_letter, text)
-        if "&#" in text:
+        if "&" in text:
             text = _ENTITY.sub(_entity_letter, text)
         if text == before:
             break
@@ -99,13 +108,15 @@ def _letter(found: re.Match[str]) -> str:
 
 
 def _entity_letter(found: re.Match[str]) -> str:
+    if found[3]:
+        return _NAMED[found[3].lower()] if found[0].endswith(";") else found[0]
     number = int(found[1]) if found[1] else int(found[2], 16)
     return chr(number) if number < 0xD800 else found[0]
 
 
 def _add_outcome(fields: dict[str, Any]) -> None:
-    """A refused request is a failure; one without the right to ask is a failed login."""
+    """A request that is not granted is a failure."""
     status = str(fields.get("sc-status", ""))
     if len(status) == 3 and status.isdecimal():
-        fields.setdefault("action", "login" if status == "401" else "request")
+        fields.setdefault("action", "request")
         fields.setdefault("outcome", "failure" if status >= "400" else "success")

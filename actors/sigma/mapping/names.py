@@ -15,7 +15,7 @@ _NAMES = {
         "src_ip srcip source_ip sourceip source.ip src c-ip client_ip clientip client.ip client.address clientaddr rip "
         "remote_ip remoteip remote_addr remoteaddr remoteaddress clienthost rhost source.address sourceipaddress ipaddress "
         "net.peer.ip peer_ip peer.ip real_ip origin_ip userip user_ip user-ip ip_address callingstationid sourceaddress "
-        "client remote peer from_ip addr ip ips sourceips qip request_ip"
+        "client remote peer from_ip addr ip ips sourceips qip request_ip downstream_remote_address"
     ),
     "dst_ip": "dst_ip dstip dst dest_ip destip destination_ip destination.ip dest destinationip lip",
     "src_port": "src_port srcport spt sport source_port source.port client_port clientport sourceport ipport",
@@ -27,7 +27,7 @@ _NAMES = {
     "cs-method": "cs-method method requestmethod request_method request.method http.method http.request.method verb httpmethod",
     "cs-uri": (
         "cs-uri url uri request_uri requesturi request.uri requestpath path_and_query http.target http.url url.full "
-        "url.original httprequest.requesturl cs-uri-stem request"
+        "url.original httprequest.requesturl cs-uri-stem request x-envoy-origin-path path"
     ),
     "sc-status": (
         "sc-status status downstreamstatus http.status_code http.response.status_code status_code statuscode response_code "
@@ -54,10 +54,13 @@ _NOTHING = ("", "-", "(null)", "?", "unknown", "(unknown)", "none", "null")
 _Plan = tuple[tuple[str, str, int], ...]  # (name, target, rank: 0 is the clearest)
 _MAX_PLANS, _MAX_NAMES = 1024, 64
 _plans: dict[tuple[str, ...], _Plan] = {}
+_plain: set[str] = set()  # names that stand for nothing, at most `_MAX_PLANS` and those of one event more
 
 
 def add_known_names(fields: dict[str, Any]) -> None:
     """Add the fields of the taxonomy that others of these fields stand for."""
+    if _plain.issuperset(fields):
+        return
     names = tuple(fields)
     plan = _plans.get(names)
     if plan is None:
@@ -70,6 +73,8 @@ def _plan_for(names: tuple[str, ...]) -> _Plan:
     """Return which of these names stand for what; the same names come again and again, so it is remembered."""
     found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS]
     plan = tuple((name, target, 2 * rank + (name != name.lower())) for name, target, rank in found)
+    if not plan and len(_plain) < _MAX_PLANS:
+        _plain.update(names)
     if len(_plans) >= _MAX_PLANS:
         _plans.clear()
     if len(names) <= _MAX_NAMES:

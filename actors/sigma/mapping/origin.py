@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from protocol.records import Entity
@@ -19,29 +20,43 @@ _SIGNS = tuple(
         "from::ffff:|from ::ffff:|from '|from \"|addr="
     ).split("|")
 )
+_ADDRESSES = ("ipv4", "ipv6")
+_PARTS = attrgetter("type", "value")
 _REVERSED = "sending packet: from "  # charon: from ours to theirs
 _LONGEST = max(map(len, (*_SIGNS, _REVERSED)))
 _PORT_AFTER = re.compile(r"\]?(?::| port |#)(\d{1,5})(?![\d.:])")
 _ARROW_AFTER = re.compile(r"(?::\d{1,5})?(?: -> |->)")
-_FROM_HOST = re.compile(r"(?:from |rhost=|client )([A-Za-z\d][\w-]{0,63}(?:\.[\w-]{1,63}){1,8})(?![\w.-])")
+_FROM_HOST = re.compile(r"(?:from |rhost=)([A-Za-z\d][\w-]{0,63}(?:\.[\w-]{1,63}){1,8})(?![\w.-])")
 
 
 def add_origin(fields: dict[str, Any], message: str, entities: Sequence[Entity]) -> None:
-    """Add `src_ip`, `src_port`, `src_host` and `user` where they are not there and the message says them."""
-    addresses = [entity.value for entity in entities if entity.type in ("ipv4", "ipv6")]
-    if "src_ip" not in fields and addresses:
-        fields["src_ip"] = addresses[0] if len(addresses) == 1 else _source_of(message, addresses)
-    if "user" not in fields:
-        user = next((entity.value for entity in entities if entity.type == "user"), None)
-        if user is not None:
-            fields["user"] = user
-    if "src_ip" in fields and "src_port" not in fields:
-        place = message.find(str(fields["src_ip"]))
-        port = _PORT_AFTER.match(message, place + len(str(fields["src_ip"]))) if place >= 0 else None
-        if port:
-            fields["src_port"] = port[1]
-    if not addresses and "src_ip" not in fields and (found := _FROM_HOST.search(message[:1024])):
+    """Add the entities by type, and `src_ip`, `src_port` and `src_host` where the message says them and no field does."""
+    addresses: list[str] = []
+    for kind, value in map(_PARTS, entities):
+        if kind not in fields:
+            fields[kind] = value
+        if kind in _ADDRESSES:
+            addresses.append(value)
+    source = fields.get("src_ip")
+    if source is None:
+        if not addresses:
+            _add_host(fields, message)
+            return
+        source = fields["src_ip"] = addresses[0] if len(addresses) == 1 else _source_of(message, addresses)
+    if "src_port" not in fields:
+        _add_port(fields, message, str(source))
+
+
+def _add_host(fields: dict[str, Any], message: str) -> None:
+    if ("from " in message or "rhost=" in message) and (found := _FROM_HOST.search(message[:1024])):
         fields["src_host"] = found[1].lower()
+
+
+def _add_port(fields: dict[str, Any], message: str, source: str) -> None:
+    place = message.find(source)
+    port = _PORT_AFTER.match(message, place + len(source)) if place >= 0 else None
+    if port is not None:
+        fields["src_port"] = port[1]
 
 
 def _source_of(message: str, addresses: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 One automaton (Aho, Corasick 1975) finds the words of all classes at once. A word of refusal makes the outcome a
 `failure`, whatever else is said, so that no name that an attacker chooses turns a failure into a success; a word of
-success makes it a `success` if it is about a login. Words of identity make the action a `login`, those of mail a `deliver`.
+success makes it a `success` if it is about a login. Words of identity make the action a `login`, those of mail a `deliver`;
+whatever else is refused is an `access`.
 Misses: services that say neither in words of theirs. Finds too much: text that quotes such words. Only the first
 `MAX_SCANNED` characters are looked at. Cost: one pass over them, about 1 us for 100 characters.
 """
@@ -24,7 +25,7 @@ _WORDS = {
         "unknown account|nonexistent user|for user|access denied for|user not found|could not find user|session opened|"
         "user name|challenge sent|bind dn|permission denied|access token|no matching peer|acl error|"
         "device does not match|badlogin|invalid token|token invalid|two-factor|"
-        "publickey|keyboard-interactive"
+        "publickey|keyboard-interactive|user \"|user '|auth: [|wrongpass|no_such_user|logon_failure|wrong_password"
     ),
     _MAIL: (
         "relay|recipient|mailbox|rcpt|noqueue|helo|sender address|user unknown|smtp|spam|deliver|command pipelining|"
@@ -42,7 +43,8 @@ _WORDS = {
         "unsuccessful|dropped variable|erroneous|malformed|suspicious|ignoring function|error importing function|"
         "unrouteable|ban |banned|locked out|no identification string|authentication error|auth error|unsafe|intrusion|"
         "violates|maximum auth|excessive|doesn't exist|improper|did not issue|hacking|auth=0/|blacklist|time limit|count limit|"
-        "ratelimit|rate limit|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|> unknown"
+        "ratelimit|rate limit|rate-limit|no_such_user|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|"
+        "> unknown"
     ),
     _SUCCESS: (
         "accepted|success|succeeded|logged in|logged on|session opened|authenticated|signed in|login ok|ok login|granted"
@@ -56,7 +58,7 @@ _AUTOMATON.make_automaton()
 
 
 def outcome_of(message: str) -> tuple[str, str]:
-    """Return the action (`login`, `deliver`) and the outcome (`failure`, `success`) of a message, "" where it says neither."""
+    """Return action (`login`, `deliver`, `access`) and outcome (`failure`, `success`) of a message, "" where it says none."""
     text = message[:MAX_SCANNED].lower()
     found = 0
     for end, (length, classes) in _AUTOMATON.iter(text):
@@ -69,4 +71,4 @@ def outcome_of(message: str) -> tuple[str, str]:
         outcome = "success"
     else:
         return "", ""
-    return "login" if found & _LOGIN else "deliver" if found & _MAIL else "", outcome
+    return "login" if found & _LOGIN else "deliver" if found & _MAIL else "access", outcome

@@ -17,14 +17,11 @@ _PROVIDER = re.compile(r"<Provider Name=[\"']([^\"'<>]{1,128})[\"']")
 _SPACED = re.compile(r"\s+")
 
 
-def is_event(message: str) -> bool:
-    """Tell whether a message is one event of the event log as XML."""
-    return message.startswith("<Event") and "<System>" in message[:512]
-
-
 def add_event(fields: dict[str, Any], message: str) -> None:
     """Add the fields of an event as XML."""
-    system, _, rest = message.partition("</System>")
+    system, end, rest = message.partition("</System>")
+    if not end or "<System>" not in system[:512]:
+        return
     for found in _SYSTEM.finditer(system[:4096]):
         fields[found[1]] = unescape(found[2].strip())
     if provider := _PROVIDER.search(system[:1024]):

@@ -30,6 +30,7 @@ def parse(line: str) -> Event:
         ("pam_tally2(sudo:auth): user ann (4001) tally 6, deny 5", "ann"),
         ('BIND dn="uid=ann,ou=people,dc=example" method=128', "ann"),
         ("message: user ann authentication failure", "ann"),
+        ("May 13 15:29:59 web pkexec[7]: ann: Executing command [USER=root] [TTY=unknown]", "ann"),
     ],
 )
 def test_a_user_is_named(line: str, user: str) -> None:
@@ -51,6 +52,12 @@ def test_a_time_before_a_colon_leads_no_host_and_tag() -> None:
 def test_an_address_with_a_port_is_no_tag() -> None:
     event = parse("2026-05-13T15:29:59.000Z app/one/2 192.0.2.1:44740 10.0.0.1:80 0.0")
     assert event.fields.get("app") is None and "192.0.2.1" in {each.value for each in event.entities}
+
+
+def test_what_a_container_engine_writes_before_a_line_comes_off() -> None:
+    event = parse('2026-05-13T15:29:59.493035218+01:00 stdout F {"method":"GET","user":{"name":"ann"}}')
+    assert event.fields["stream"] == "stdout" and event.fields["method"] == "GET"
+    assert parse("2026-05-13T15:29:59.493035218+01:00 stderr F user ann logged in").message == "user ann logged in"
 
 
 def test_a_request_that_is_none_is_kept() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actors.parsing.parse import Parser
 from actors.sigma.fields import fields_of
@@ -65,7 +68,7 @@ DAMAGED = 'May 13 15:29:59 web httpd: 203.0.113.9 - - [13/May/2026:15:29:59 +000
                 "cs-method": "GET", "cs-uri": "/a/b.php?q=1%2527+or", "cs-uri-stem": "/a/b.php", "cs-uri-query": "q=1%2527+or",
                 "c-uri-extension": "php", "c-ip": "203.0.113.9", "sc-status": 404, "sc-bytes": 512, "cs-username": "ann",
                 "cs-referer": "https://shop.test/", "cs-user-agent": "probe/1.0", "outcome": "failure", "action": "request",
-                "cs-uri-decoded": "/a/b.php?q=1' or\nprobe/1.0\nhttps://shop.test/",
+                "cs-uri-decoded": "/a/b.php?q=1' or", "cs-headers-decoded": "probe/1.0\nhttps://shop.test/",
             },
             "webserver", "nginx",
         ),
@@ -78,7 +81,7 @@ DAMAGED = 'May 13 15:29:59 web httpd: 203.0.113.9 - - [13/May/2026:15:29:59 +000
         ),
         (
             '{"ClientAddr":"203.0.113.9:5","RequestMethod":"POST","RequestPath":"/login","DownstreamStatus":401}',
-            {"cs-method": "POST", "cs-uri": "/login", "sc-status": 401, "action": "login", "src_ip": "203.0.113.9"},
+            {"cs-method": "POST", "cs-uri": "/login", "sc-status": 401, "action": "request", "src_ip": "203.0.113.9"},
             "webserver", None,
         ),
         (EXECVE, {"CommandLine": "curl -o /tmp/a b.sh", "Image": "/curl", "a0": "curl"}, "process_creation", "auditd"),
@@ -170,6 +173,24 @@ DAMAGED = 'May 13 15:29:59 web httpd: 203.0.113.9 - - [13/May/2026:15:29:59 +000
             "2026-05-13 15:29:59 login authenticator failed for (me) ([192.0.2.7]) [203.0.113.9]:999: 535 Incorrect (set_id=ann)",
             {"src_ip": "203.0.113.9", "user": "ann", "outcome": "failure"}, None, None,
         ),
+        (
+            '[GIN] 2026/05/13 - 15:29:59 | 401 | 505us | 203.0.113.9 | POST     "/client"',
+            {"cs-method": "POST", "cs-uri": "/client", "sc-status": 401, "src_ip": "203.0.113.9"}, "webserver", None,
+        ),
+        (
+            '2026-05-13T15:29:59Z stdout F {"method":"GET","x-envoy-origin-path":"/a","response_code":404,'
+            '"user-agent":"probe/3","downstream_remote_address":"203.0.113.9:592"}',
+            {"cs-uri": "/a", "sc-status": 404, "cs-user-agent": "probe/3", "src_ip": "203.0.113.9"}, "webserver", None,
+        ),
+        (
+            'level=warning msg="HTTP: POST http://shop.test/login" httpStatus=401 remoteAddr=203.0.113.9',
+            {"cs-uri-stem": "/login", "sc-status": 401, "src_ip": "203.0.113.9"}, "webserver", None,
+        ),
+        (
+            '{"action":"login_failed","client_ip":"203.0.113.9","event":"invalid login","username":"ann"}',
+            {"action": "login", "outcome": "failure", "user": "ann"}, None, None,
+        ),
+        ("May 13 15:29:59 web sshd-session[7]: Invalid user ann from 203.0.113.9 port 1", {"user": "ann"}, None, "sshd"),
         ("firewall,info drop input: proto UDP, 203.0.113.9:4000->192.0.2.1:53", {"src_ip": "203.0.113.9"}, None, None),
         (
             "May 13 15:29:59 vpn charon: 1[NET] sending packet: from 192.0.2.1[4500] to 203.0.113.9[4500]",
@@ -206,7 +227,7 @@ def test_what_is_not_of_a_kind_has_none_of_its_fields() -> None:
         ("LoginFailed: ann", "login", "failure"),
         ("login attempt unsuccessful", "login", "failure"),
         ("NOQUEUE: reject: RCPT from x: 550", "deliver", "failure"),
-        ("connection refused", "", "failure"),
+        ("connection refused", "access", "failure"),
         ("unfailing service of the password store", "", ""),
         ("connect from unknown[192.0.2.1]", "", ""),
         ("backup finished successfully", "", ""),
@@ -240,6 +261,7 @@ def test_a_field_that_is_no_address_is_no_source() -> None:
     [
         ("a%2527b", "a'b"), ("%u0027", "'"), ("\\x27", "'"), ("&#39;", "'"), ("&#x27;", "'"), ("a+b%20%20c", "a b c"),
         ("%", "%"), ("%25252525", "%25"), ("a%0d%0ab", "a\rb"), ("&#55555555;", "&#55555555;"), ("&#xdfff;", "&#xdfff;"),
+        ("&lt;b&gt;", "<b>"), ("?a=1&lt=2", "?a=1&lt=2"),
     ],
 )  # fmt: skip
 def test_escapes_come_off(wrapped: str, plain: str) -> None:
@@ -270,6 +292,53 @@ def test_records_of_clusters_and_clouds_are_known() -> None:
     assert source.fits("kubernetes", "application", "audit")
     _, source = look('{"eventSource":"iam.amazonaws.com","eventName":"CreateUser","sourceIPAddress":"192.0.2.1"}')
     assert source.fits("aws", None, "cloudtrail")
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=24)
+    | st.sampled_from(["192.0.2.1", "GET", "/a?b", "login failed"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(
+    "app user src_ip client ip method status url request path type EXECVE SYSCALL System Event query SRC DST message".split()
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(NAMES | st.text(max_size=8), VALUES, max_size=8))
+def test_no_object_breaks_the_fields(found: dict[str, Any]) -> None:
+    event = event_of(json.dumps(found))
+    fields = fields_of(event)
+    assert fields.get("src_ip") is None or address_in(fields["src_ip"]) or ":" in fields["src_ip"]
+    assert logsource_of(event, fields).product in ("linux", "windows")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            "",
+            "type=EXECVE msg=audit(1.0:1): ",
+            "type=SOCKADDR msg=audit(1.0:1): saddr=",
+            "<30>May 13 15:29:59 h sysmon: <Event><System>",
+            "<30>May 13 15:29:59 h sudo: ",
+            "<30>May 13 15:29:59 h named: client ",
+            "<30>May 13 15:29:59 h filterlog: ",
+            "<30>May 13 15:29:59 h kernel: SRC=",
+            "POST /",
+            "<30>May 13 15:29:59 h CRON: (root) CMD (",
+        ]
+    ),
+    st.text(max_size=120),
+)
+def test_no_line_breaks_the_fields(start: str, rest: str) -> None:
+    event = event_of((start + rest).encode("utf-8", "replace").decode())
+    assert "parse_error" not in event.fields
+    assert isinstance(fields_of(event)["message"], str)
 
 
 @pytest.mark.parametrize(
