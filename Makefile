@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run test check install uninstall deb boot bench chaos soak fuzz
-.PHONY: bench-parsing bench-sequence bench-detectors bench-spool bench-sigma bench-scenarios lock clean help
+.PHONY: bench-parsing bench-sequence bench-detectors bench-spool bench-sigma bench-correlations bench-scenarios lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -65,6 +65,9 @@ bench-scenarios: $(VENV)/.dev  ## who is named, what became of it and who is ale
 
 bench-sigma: $(VENV)/.dev  ## the Sigma engine on public rules and recorded events (ARGS="--data DIR --pairs 100000")
 	@$(BIN)/python -m tests.benchmarks.sigma $(ARGS)
+
+bench-correlations: $(VENV)/.dev  ## Sigma correlations on exact counts of a real log, and their cost (ARGS="--data DIR")
+	@$(BIN)/python -m tests.benchmarks.correlations $(ARGS)
 
 chaos: $(VENV)/.dev  ## kill an actor a second under load, and account for every record (ARGS="--seconds 120")
 	@$(BIN)/python -m tests.system.chaos $(ARGS)

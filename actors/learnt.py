@@ -13,9 +13,13 @@ class Learnt:
     def __init__(self, last: dict[int, int] | None = None) -> None:
         self.last = dict(last or {})
 
+    def has(self, key: BatchKey) -> bool:
+        """Tell whether the batch is learnt."""
+        return key.last <= self.last.get(key.tag, 0)
+
     def take(self, key: BatchKey) -> bool:
         """Tell whether the batch is new, and note that it is learnt now."""
-        if key.last <= self.last.get(key.tag, 0):
+        if self.has(key):
             return False
         self.last[key.tag] = key.last
         while len(self.last) > MAX_SPOOLS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,8 +17,10 @@ import msgspec
 from actors.detectors.registry import DETECTORS
 from actors.receivers.tls import CertificateError, CertificateFiles
 from actors.syncing import Fsync
+from protocol.clock import parse_time
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+FOREVER_NS = (1 << 63) - 1
 MIN_SPOOL_BYTES = 1 << 20
 _ORIGIN = re.compile(r"https?://[^/\s:@]{1,253}(:\d{1,5})?/?", re.IGNORECASE)
 _SIZE = re.compile(r"(\d{1,12})\s?(B|KiB|MiB|GiB|TiB)?")
@@ -206,6 +209,63 @@ class Alerts(Section, frozen=True, forbid_unknown_fields=True):
             yield "per_day", "is not between 0.001 and 1000"
 
 
+class RuleException(Section, frozen=True, forbid_unknown_fields=True):
+    """Where a rule is right in general and wrong here."""
+
+    rule: str = ""
+    where: dict[str, str] = {}
+    until: str = ""  # a day, or a time; "": for good
+    reason: str = ""
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if not self.rule:
+            yield "rule", "is missing: the rule_id of the rule that is not to ring here"
+        if not self.where:
+            yield "where", "is missing: a rule that is never to ring is switched off in rules.disabled"
+        try:
+            self.until_ns()
+        except ValueError:
+            yield "until", f"{self.until!r} is not a day or a time such as 2027-01-31 or 2027-01-31T18:00:00Z"
+
+    def until_ns(self) -> int:
+        """Return when it ends. Raises ValueError."""
+        return parse_time(self.until) if self.until else FOREVER_NS
+
+
+class Rules(Section, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    own: bool = True  # those that come with Tocsin
+    paths: list[str] = []
+    disabled: list[str] = []
+    exceptions: list[RuleException] = []
+    placeholders: dict[str, list[str]] = {}
+    pipelines: list[str] = []
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        for key in ("paths", "pipelines"):
+            for path in getattr(self, key):
+                if not path.startswith("/"):
+                    yield key, f"{path!r} is not an absolute path"
+        for number, exception in enumerate(self.exceptions, 1):
+            for key, reason in exception.faults():
+                yield "exceptions", f"{key} of number {number} {reason}"
+
+    def file_faults(self) -> Iterator[tuple[str, str]]:
+        for key in ("paths", "pipelines"):
+            for path in getattr(self, key):
+                if self.enabled and not Path(path).exists():
+                    yield key, f"{path} is not there"
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the actor is to know."""
+        exceptions = [
+            {"rule": each.rule, "where": each.where, "until_ns": each.until_ns(), "reason": each.reason}
+            for each in self.exceptions
+        ]
+        sources = {"paths": self.paths, "own": self.own, "placeholders": self.placeholders, "pipelines": self.pipelines}
+        return {"sources": sources, "disabled": self.disabled, "exceptions": exceptions}
+
+
 class Detector(Section, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
 
@@ -221,6 +281,7 @@ class Configuration(Section, frozen=True, forbid_unknown_fields=True):
     receivers: Receivers = Receivers()
     storage: Storage = Storage()
     alerts: Alerts = Alerts()
+    rules: Rules = Rules()
     daemon: Daemon = Daemon()
     detectors: dict[str, Detector] = msgspec.field(default_factory=all_detectors)
 

@@ -55,6 +55,7 @@ PRELOAD = (
     "actors.detectors.actor",
     *(location.partition(":")[0] for location in DETECTORS.values()),
     "actors.scoring.actor",
+    "actors.sigma.actor",
 )
 
 

@@ -232,9 +232,9 @@ class Supervisor:
                 self._announce_loss()
 
     def _announce_loss(self) -> None:
-        """Tell the receivers that batches in flight may be lost, so that they send them again at once."""
+        """Tell those who have what may be lost in flight, so that they send it again at once."""
         for child in self.children.values():
-            if child.spec.role == "receiver":
+            if child.spec.hears_losses:
                 self._keeper.command(child, "resend")
 
     async def _answer(self, request: Request) -> None:

@@ -11,13 +11,14 @@ from typing import Any, Literal
 import msgspec
 
 from actors.detectors.registry import DETECTORS
-from daemon.configuration import Configuration, parse_size
+from daemon.configuration import Configuration, Rules, parse_size
 from daemon.restart import RestartPolicy
 
 Role = Literal["receiver", "parser", "detector", "scorer", "alerts", "recorder", "broadcaster", "front end"]
 
 SPINE = RestartPolicy(intensity=10, period_s=60.0)
 SATELLITE = RestartPolicy(escalates=False)
+SIGMA = "sigma"
 INTERNAL = "internal"  # the receiver that makes events of notices
 INTERNAL_WINDOW = 100  # records; it has little to say, and takes nothing of what the others share
 
@@ -31,11 +32,13 @@ class ChildSpec(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
     sockets: dict[str, str] = {}  # name that the actor knows to name that the supervisor bound
     policy: RestartPolicy = SPINE
+    hears_losses: bool = False  # sends again when batches in flight may be lost
     loses_batches: bool = False  # its death may lose batches in flight: receivers have to send again
 
 
 def child_specs(configuration: Configuration) -> list[ChildSpec]:
     """Return the actors of this configuration, in start order."""
+    readers = [SIGMA] if configuration.rules.enabled else []
     return [
         ChildSpec(
             "frontend",
@@ -66,12 +69,14 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             loses_batches=True,
         ),
         *(_detector(name) for name in DETECTORS if configuration.detectors[name].enabled),
+        *([_sigma(configuration.rules)] if readers else ()),
         ChildSpec(
             "parser",
             "parser",
             "actors.parsing.actor",
             {
-                "detectors": [name for name in DETECTORS if configuration.detectors[name].enabled],
+                "detectors": [name for name in DETECTORS if configuration.detectors[name].enabled] + readers,
+                "readers": readers,
                 "zones": configuration.zones(),
                 "fsync": configuration.daemon.fsync,
             },
@@ -83,6 +88,12 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
 
 def _detector(name: str) -> ChildSpec:
     return ChildSpec(name, "detector", "actors.detectors.actor", {"detector": name}, policy=SATELLITE)
+
+
+def _sigma(rules: Rules) -> ChildSpec:
+    return ChildSpec(
+        SIGMA, "detector", "actors.sigma.actor", rules.settings(), policy=SATELLITE, hears_losses=True
+    )
 
 
 def _receivers(configuration: Configuration) -> list[ChildSpec]:
@@ -106,6 +117,7 @@ def _receivers(configuration: Configuration) -> list[ChildSpec]:
             f"actors.receivers.{targets.get(name, name)}",
             receivers.settings(name) | flow | {"window": INTERNAL_WINDOW if name == INTERNAL else window},
             sockets=sockets.get(name, {}),
+            hears_losses=True,
         )
         for name in enabled
     ]

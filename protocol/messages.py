@@ -53,7 +53,7 @@ class Records(Header, tag="records"):
 
 
 class Events(Header, tag="events"):
-    """Parser to detectors and scorer. Frames: the columns; for the scorer, then one msgpack array of `Event`."""
+    """Parser to detectors and scorer. Frames: the columns; for sigma and the scorer, then one msgpack array of `Event`."""
 
     key: BatchKey
     sources: tuple[str, ...]
@@ -73,6 +73,14 @@ class Findings(Header, tag="findings"):
     """Detector to scorer: what time alone has shown."""
 
     findings: tuple[Finding, ...]
+
+
+class Matched(Header, tag="matched"):
+    """Sigma to scorer: what rules and correlations say of a batch; without a key, of what was committed without them."""
+
+    key: BatchKey | None
+    alerts: tuple[Alert, ...] = ()
+    attacks: dict[int, Attack] = {}  # index of the event in the batch to its place in ATT&CK
 
 
 class Judged(Header, tag="judged"):
@@ -188,6 +196,7 @@ Message: TypeAlias = (
     | Events
     | Scored
     | Findings
+    | Matched
     | Judged
     | Committed
     | Acknowledged

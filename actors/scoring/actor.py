@@ -1,4 +1,4 @@
-"""The scorer: joins a batch with its scores, blends them, and drafts an alert for what breaches the threshold."""
+"""The scorer: joins a batch with its scores and with what rules say, blends, and drafts an alert for what breaches."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from actors.scoring.join import Join, Joined
 from actors.signal import Signal
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
 from protocol.findings import Alert, Finding
-from protocol.messages import Events, Findings, Frame, Judged, Scored, decode_events
+from protocol.messages import Events, Findings, Frame, Judged, Matched, Scored, decode_events
 
 VERSION = 1
 DEADLINE_CHECK_S = 0.05
+NOTHING_MATCHED = Matched(None)
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -62,10 +63,11 @@ class Scorer:
         self._blender.units |= joined.units
         blended = self._blender.blend(columns, joined.scores, learn=learn)
         packed_events = joined.frames[COLUMN_FRAMES]
-        alerts = self._draft(blended, packed_events) if blended.breach.any() else []
+        matched = joined.matched or NOTHING_MATCHED
+        alerts = [*matched.alerts, *(self._draft(blended, packed_events) if blended.breach.any() else ())]
         self._report.counters["judged_events"] += len(columns)
         frames = [packed_events, blended.score.tobytes(), blended.threshold.tobytes()]
-        await self._context.send("alerts", Judged(joined.message.key, tuple(alerts)), frames)
+        await self._context.send("alerts", Judged(joined.message.key, tuple(alerts), matched.attacks), frames)
 
     def _draft(self, blended: Blended, packed_events: Frame) -> list[Alert]:
         breaches = blended.breach.nonzero()[0].tolist()
@@ -89,6 +91,14 @@ class Scorer:
                 self._context.tell("silence", text, silent_source=finding.source)
         await self._context.send("alerts", Judged(None, tuple(alert_of_finding(finding) for finding in findings)))
 
+    async def _take_matched(self, matched: Matched) -> None:
+        """Keep what the rules say for its batch; what has left without it sends its alerts after it."""
+        if matched.key is not None and self._join.add_matched(matched.key, matched):
+            return
+        if matched.alerts:
+            self._report.counters["late_alerts"] += len(matched.alerts)
+            await self._context.send("alerts", Judged(None, matched.alerts))
+
     async def _receive(self) -> None:
         async for message, frames in self._context.messages():
             if isinstance(message, Scored):
@@ -96,6 +106,8 @@ class Scorer:
             elif isinstance(message, Events):
                 self._join.add_batch(message, frames, trio.current_time())
                 self._waits.set()
+            elif isinstance(message, Matched):
+                await self._take_matched(message)
             elif isinstance(message, Findings):
                 await self._take_findings(message.findings)
             await self._take_joined()

@@ -1,4 +1,4 @@
-"""Joining a batch with what the detectors say of it, without ever waiting long for one that does not answer.
+"""Joining a batch with what the detectors and rules say of it, without ever waiting long for one that does not answer.
 
 Batches leave in the order in which they came. A batch waits for each detector that it was given to, at most until its
 deadline. A detector that missed a deadline is late: nobody waits for it again until it has answered something. So a
@@ -12,11 +12,15 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from actors.learnt import Learnt
 from protocol.columns import Scores
-from protocol.messages import BatchKey, Events, Frame, Scored
+from protocol.messages import BatchKey, Events, Frame, Matched, Scored
 
 DEADLINE_S = 0.25
-MAX_EARLY = 1_024  # batches whose scores came before they did
+MAX_EARLY = 1_024  # batches whose answers came before they did
+SIGMA = "sigma"
+
+Answer = tuple[Scored, Scores] | Matched
 
 
 class Joined(msgspec.Struct):
@@ -27,15 +31,20 @@ class Joined(msgspec.Struct):
     deadline_s: float
     scores: dict[str, Scores]
     units: dict[str, str]
+    matched: Matched | None = None
+
+    def answered(self) -> set[str]:
+        return self.scores.keys() | ({SIGMA} if self.matched else set())
 
 
 class Join:
-    """See the module. State: the batches that wait (bounded by credit) and at most `MAX_EARLY` early scores."""
+    """See the module. State: the batches that wait (bounded by credit) and at most `MAX_EARLY` early answers."""
 
     def __init__(self) -> None:
         self._waiting: deque[Joined] = deque()
         self._by_key: dict[BatchKey, Joined] = {}
-        self._early: OrderedDict[BatchKey, list[tuple[Scored, Scores]]] = OrderedDict()
+        self._early: OrderedDict[BatchKey, list[Answer]] = OrderedDict()
+        self._gone = Learnt()  # what has left
         self.late: set[str] = set()
 
     def __len__(self) -> int:
@@ -45,27 +54,42 @@ class Join:
         joined = Joined(message, frames, now_s + DEADLINE_S, {}, {})
         self._waiting.append(joined)
         self._by_key[message.key] = joined
-        for scored, scores in self._early.pop(message.key, ()):
-            self._add(joined, scored, scores)
+        for answer in self._early.pop(message.key, ()):
+            self._add(joined, answer)
 
     def add_scores(self, scored: Scored, scores: Scores) -> None:
         self.late.discard(scored.detector)
-        joined = self._by_key.get(scored.key)
+        self._take(scored.key, (scored, scores))
+
+    def add_matched(self, key: BatchKey, matched: Matched) -> bool:
+        """Take what the rules say of a batch; False if it has left without them."""
+        self.late.discard(SIGMA)
+        if key not in self._by_key and self._gone.has(key):
+            return False
+        self._take(key, matched)
+        return True
+
+    def _take(self, key: BatchKey, answer: Answer) -> None:
+        joined = self._by_key.get(key)
         if joined is not None:
-            self._add(joined, scored, scores)
-        elif scored.key not in self._early and len(self._early) >= MAX_EARLY:
+            self._add(joined, answer)
+            return
+        if key not in self._early and len(self._early) >= MAX_EARLY:
             self._early.popitem(last=False)
-        if joined is None:
-            self._early.setdefault(scored.key, []).append((scored, scores))
+        self._early.setdefault(key, []).append(answer)
 
     @staticmethod
-    def _add(joined: Joined, scored: Scored, scores: Scores) -> None:
+    def _add(joined: Joined, answer: Answer) -> None:
+        if isinstance(answer, Matched):
+            joined.matched = answer
+            return
+        scored, scores = answer
         if len(scores.raw) == joined.message.key.count:
             joined.scores[scored.detector] = scores
             joined.units[scored.detector] = scored.unit
 
     def missing(self, joined: Joined) -> set[str]:
-        return set(joined.message.detectors) - joined.scores.keys() - self.late
+        return set(joined.message.detectors) - joined.answered() - self.late
 
     def take(self, now_s: float) -> Iterator[Joined]:
         """Yield the batches that are complete or past their deadline, in order."""
@@ -77,4 +101,5 @@ class Join:
             self.late |= missing
             self._waiting.popleft()
             self._by_key.pop(joined.message.key, None)
+            self._gone.take(joined.message.key)
             yield joined

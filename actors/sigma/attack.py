@@ -1,4 +1,4 @@
-"""The place of a rule in MITRE ATT&CK, out of its tags: `attack.credential_access`, `attack.t1110.001`. Pure.
+"""A rule's level, and its place in MITRE ATT&CK out of its tags: `attack.credential_access`, `attack.t1110.001`. Pure.
 
 Tactics are spelt in several ways; `credential-access`, `credential_access` and `TA0006` are one.
 (Sigma tags appendix 2.1; ATT&CK Enterprise, version 17.)
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any, get_args
 
+from protocol.findings import AlertSeverity
 from protocol.records import Attack
 
 TACTICS = {
@@ -27,6 +29,7 @@ TACTICS = {
     "ta0010": "exfiltration",
     "ta0040": "impact",
 }
+_LEVELS: dict[str, AlertSeverity] = {level: level for level in get_args(AlertSeverity)}
 _TECHNIQUE = re.compile(r"t[0-9]{4}(\.[0-9]{3})?")
 
 
@@ -43,3 +46,8 @@ def attack_of(tags: Iterable[str]) -> Attack | None:
         elif _TECHNIQUE.fullmatch(name) and len(name) > len(technique):
             technique = name.upper()
     return Attack(tactic, technique) if tactic or technique else None
+
+
+def level_of(level: Any) -> AlertSeverity:
+    """Return a level of pySigma in the words of alerts; a rule that has none is `medium`."""
+    return _LEVELS[level.name.lower()] if level else "medium"

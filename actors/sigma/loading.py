@@ -1,29 +1,36 @@
 """Files of rules as plain data: pySigma reads them, and what cannot be evaluated is refused with its place.
 
-Reading by pySigma costs a millisecond a rule and 40 MB, so what was read is kept in a cache (`cache.py`), and the daemon
+Reading by pySigma costs a millisecond a rule and 40 MB, so what was read is kept in a cache (`library.py`), and the daemon
 has it read by a process of its own: `python -m actors.sigma.loading`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
+from sigma.filters import SigmaFilter
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 
-from actors.sigma.attack import attack_of
+from actors.sigma.attack import attack_of, level_of
 from actors.sigma.conditions import AnyOf
+from actors.sigma.correlation_reading import read_correlation
+from actors.sigma.correlations import Correlation
 from actors.sigma.expressions import POLICY
+from actors.sigma.filters import Filter
+from actors.sigma.library import Document, Library, Sources
 from actors.sigma.reading import read_condition
 from actors.sigma.rules import Refusal, Rule
 
 MAX_FILE_BYTES = 1 << 20
-SUFFIXES = (".yml", ".yaml")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is there
+DEFAULT = Sources()
 _ANCHOR = re.compile(r"&[\w-]")
 
 
@@ -35,27 +42,16 @@ class AliasRefused(yaml.YAMLError):
         self.problem_mark = mark
 
 
-def find_files(paths: Sequence[str]) -> list[Path]:
-    """Return the rule files that paths name: files themselves, folders with all below them. Raises OSError."""
-    found: list[Path] = []
-    for name in paths:
-        path = Path(name)
-        if path.is_dir():
-            found += sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES and each.is_file())
-        else:
-            path.stat()
-            found.append(path)
-    return found
-
-
 class Reader:
-    """Reads files of rules. `pipeline` is applied to every rule before it is read."""
+    """Reads files of rules; processing pipelines are applied to every rule before it is read. Raises PipelineError."""
 
-    def __init__(self, pipeline: ProcessingPipeline | None = None) -> None:
-        self._pipeline = pipeline
+    def __init__(self, sources: Sources) -> None:
+        self._pipelines = [_read_pipeline(path) for path in sources.pipelines]
+        if sources.placeholders:
+            self._pipelines.append(_placeholders(sources.placeholders))
 
-    def read(self, path: Path) -> list[Rule | Refusal]:
-        """Return every rule of a file, or why it is refused."""
+    def read(self, path: Path) -> list[Document]:
+        """Return what a file holds: rules, correlations, filters, and why others are refused."""
         try:
             text = _read(path)
             documents = list(_documents(text))
@@ -63,26 +59,31 @@ class Reader:
             return [Refusal(str(path), _line_of_error(error), _one_line(error))]
         lines = _lines_of_documents(text, len(documents))
         return [
-            self._make(document, path, line, text)
+            self.make(document, path, line, text)
             for document, line in zip(documents, lines, strict=True)
             if document is not None
         ]
 
-    def _make(self, document: Any, path: Path, line: int, text: str) -> Rule | Refusal:
+    def make(self, document: Any, path: Path, line: int, text: str) -> Document:
+        """Return what a document holds; `line` is where it begins in the text of its file."""
         if not isinstance(document, dict):
             return Refusal(str(path), line, "is no rule: a rule is a map with title, logsource and detection")
-        for kind in ("correlation", "filter", "action"):
-            if kind in document:
-                return Refusal(str(path), _line_of(text, kind, line), f"{kind}: is not evaluated yet")
+        kind = next((key for key in ("correlation", "filter", "action") if key in document), "detection")
+        makers: dict[str, Callable[[dict[str, Any], Path, int], Document]] = {
+            "correlation": _make_correlation,
+            "filter": _make_filter,
+            "action": _refuse_action,
+            "detection": self._make_rule,
+        }
         try:
-            return self._make_rule(document, path, line)
+            return makers[kind](document, path, line)
         except Exception as error:  # on what is no rule pySigma raises AttributeError, KeyError and others besides its own
-            return Refusal(str(path), _line_of(text, "detection", line), _one_line(error))
+            return Refusal(str(path), _line_of(text, kind, line), _one_line(error))
 
     def _make_rule(self, document: dict[str, Any], path: Path, line: int) -> Rule:
         rule = SigmaRule.from_dict(document, policy=POLICY)
-        if self._pipeline is not None:
-            self._pipeline.apply(rule)
+        for pipeline in self._pipelines:
+            pipeline.apply(rule)
         conditions = tuple(read_condition(each.parsed) for each in rule.detection.parsed_condition)
         source, uuid = rule.logsource, str(rule.id or "")
         return Rule(
@@ -103,14 +104,50 @@ class Reader:
         )
 
 
-def level_of(level: Any) -> Any:
-    """Return the level in the words of alerts; a rule that has none is `medium`."""
-    return level.name.lower() if level else "medium"
+def _make_correlation(document: dict[str, Any], path: Path, line: int) -> Correlation:
+    return read_correlation(document, str(path), line)
 
 
-def load(files: Sequence[Path]) -> Iterator[Rule | Refusal]:
-    """Yield every rule of the files, or why it is refused."""
-    reader = Reader()
+def _make_filter(document: dict[str, Any], path: Path, line: int) -> Filter:
+    found = SigmaFilter.from_dict(document, policy=POLICY)
+    conditions = tuple(read_condition(each.parsed) for each in found.filter.parsed_condition)
+    rules, source = found.filter.rules, found.logsource
+    return Filter(
+        found.title,
+        str(path),
+        line,
+        () if isinstance(rules, str) else tuple(each.reference for each in rules),
+        source.product,
+        source.category,
+        source.service,
+        conditions[0] if len(conditions) == 1 else AnyOf(conditions),
+    )
+
+
+def _refuse_action(document: dict[str, Any], path: Path, line: int) -> Document:
+    raise ValueError("action: is of an older specification; write each rule whole, in a document of its own")
+
+
+class PipelineError(ValueError):
+    """A processing pipeline that cannot be used; the message says which and why."""
+
+
+def _read_pipeline(path: str) -> ProcessingPipeline:
+    try:
+        return ProcessingPipeline.from_yaml(_read(Path(path)))
+    except Exception as error:  # as above
+        raise PipelineError(f"{path}: {_one_line(error)}") from error
+
+
+def _placeholders(values: Mapping[str, Sequence[str]]) -> ProcessingPipeline:
+    """Return the pipeline that puts values in the place of `%name%` (the modifier `expand`)."""
+    transformation = {"type": "value_placeholders", "include": list(values)}
+    return ProcessingPipeline.from_dict({"vars": dict(values), "transformations": [transformation]})
+
+
+def load(files: Sequence[Path], sources: Sources = DEFAULT) -> Iterator[Document]:
+    """Yield what the files hold, and why some of it is refused. Raises PipelineError."""
+    reader = Reader(sources)
     for path in files:
         yield from reader.read(path)
 
@@ -154,3 +191,27 @@ def _line_of_error(error: Exception) -> int:
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())[:300]
     return text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
+
+
+class Order(msgspec.Struct):
+    """What the process is to do: bring the library at `cache` up to date."""
+
+    cache: str
+    sources: Sources
+
+
+def main() -> int:
+    """Do what is ordered on standard input; return the exit status, with the reason on standard error."""
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    library = Library.open(Path(order.cache))
+    try:
+        library.update(order.sources, Reader(order.sources).read)
+        library.store(Path(order.cache))
+    except (OSError, PipelineError) as error:
+        print(_one_line(error), file=sys.stderr)  # noqa: T201  its parent reads it
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

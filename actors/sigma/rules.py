@@ -10,18 +10,20 @@ from protocol.findings import AlertSeverity
 from protocol.records import Attack
 
 
-class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="is"):
     """A rule that is not used, and why."""
 
     path: str
     line: int
     reason: str
+    kept: bool = False  # what its file held before stays in force
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.reason}"
+        kept = " (what the file held before stays in force)" if self.kept else ""
+        return f"{self.path}:{self.line}: {self.reason}{kept}"
 
 
-class Rule(msgspec.Struct, frozen=True, tag="rule"):
+class Rule(msgspec.Struct, frozen=True, tag="rule", tag_field="is"):
     """One rule, read and with every modifier applied."""
 
     id: str  # its name, else its uuid, else the name of its file: the `rule_id` of its alerts

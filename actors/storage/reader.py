@@ -245,25 +245,43 @@ class StoreReader:
         one that `from_seq` lies within: that one is left out.
         """
         found: list[StoredBatch] = []
-        size = 0
         for path in self._days("asc"):
             with self._open(path) as day:
-                if day is None:
-                    continue
-                rows = _batch_rows(
-                    day, "select seq, tag, first, count from batches where seq >= ? order by seq limit ?", (from_seq, limit)
-                )
-                for seq, tag, first, count in rows:
-                    if found and sum(len(batch.events) for batch in found) + count > limit:
-                        return found
-                    bodies = _rows(day, "select body from events where seq between ? and ? order by seq", (seq, seq + count - 1))
-                    if len(bodies) < count:
-                        raise apsw.CorruptError(f"{count - len(bodies)} events of the batch at {seq} are missing")
-                    found.append(StoredBatch(seq, tag, first, [decode_judged_one(body) for (body,) in bodies]))
-                    size += sum(len(body) for (body,) in bodies)
-                    if size >= MOST_BYTES:
-                        return found
+                if day is not None:
+                    rows = _batch_rows(
+                        day, "select seq, tag, first, count from batches where seq >= ? order by seq limit ?", (from_seq, limit)
+                    )
+                    if not _read_batches(day, rows, found, limit):
+                        break
         return found
+
+    def batches_of(self, tag: int, first: int, last: int, *, limit: int) -> list[StoredBatch]:
+        """Return the batches of a spool that hold any of these sequences, oldest first, at least one if there is any.
+
+        Not more of them than hold `limit` events, or `MOST_BYTES`.
+        """
+        found: list[StoredBatch] = []
+        for path in self._days("asc"):
+            with self._open(path) as day:
+                if day is not None:
+                    rows = _batch_rows(
+                        day,
+                        "select seq, tag, first, count from batches where tag = ? and first <= ? and first + count > ? "
+                        "order by first limit ?",
+                        (tag, last, first, limit),
+                    )
+                    if not _read_batches(day, rows, found, limit):
+                        break
+        return found
+
+    def positions(self) -> dict[int, int]:
+        """Return what is committed, as {spool tag: last sequence}."""
+        positions: dict[int, int] = {}
+        for path in self._days("desc"):
+            with self._open(path) as day:
+                for tag, sequence in () if day is None else _batch_rows(day, "select tag, sequence from position", ()):
+                    positions[tag] = max(sequence, positions.get(tag, 0))
+        return positions
 
     # -- alerts
 
@@ -348,6 +366,24 @@ def _batch_rows(day: apsw.Connection, sql: str, values: Sequence[Any]) -> list[A
         return _rows(day, sql, values)
     except apsw.SQLError:
         return [] if "min(" not in sql else [(None,)]
+
+
+def _read_batches(day: apsw.Connection, rows: Sequence[Any], found: list[StoredBatch], limit: int) -> bool:
+    """Add batches to those that were found, until they are as many as are wanted; tell whether more are."""
+    events = sum(len(batch.events) for batch in found)
+    size = 0
+    for seq, tag, first, count in rows:
+        if found and events + count > limit:
+            return False
+        bodies = _rows(day, "select body from events where seq between ? and ? order by seq", (seq, seq + count - 1))
+        if len(bodies) < count:
+            raise apsw.CorruptError(f"{count - len(bodies)} events of the batch at {seq} are missing")
+        found.append(StoredBatch(seq, tag, first, [decode_judged_one(body) for (body,) in bodies]))
+        events += count
+        size += sum(len(body) for (body,) in bodies)
+        if size >= MOST_BYTES:
+            return False
+    return True
 
 
 def _event_at(day: apsw.Connection, seq: int) -> JudgedEvent:

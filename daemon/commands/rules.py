@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from actors.parsing.parse import Parser
 from actors.sigma.fields import fields_of
-from actors.sigma.loading import find_files, load
+from actors.sigma.library import find_files
+from actors.sigma.loading import load
 from actors.sigma.logsource import logsource_of
 from actors.sigma.rules import Refusal, Rule
 from actors.sigma.ruleset import RuleSet
@@ -58,7 +59,7 @@ def _load(files: list[Path]) -> tuple[list[Rule], list[Refusal]]:
     for number, loaded in enumerate(load(files), 1):
         if isinstance(loaded, Rule):
             rules.append(loaded)
-        else:
+        elif isinstance(loaded, Refusal):
             refusals.append(loaded)
         if sys.stderr.isatty() and number % 50 == 0:
             print(f"\r{number:,} of {len(files):,} files", end="", file=sys.stderr, flush=True)

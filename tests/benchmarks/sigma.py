@@ -19,7 +19,8 @@ from typing import Any
 
 from actors.parsing.parse import Parser
 from actors.sigma.fields import fields_of
-from actors.sigma.loading import find_files, load
+from actors.sigma.library import find_files
+from actors.sigma.loading import load
 from actors.sigma.logsource import logsource_of
 from actors.sigma.predicates import compile_condition
 from actors.sigma.rules import Rule

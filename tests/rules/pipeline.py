@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from actors.parsing.parse import Parser
 from actors.receivers.internal import record_of
-from actors.sigma.correlations import Correlation, read_correlation, resolve
+from actors.sigma.collection import Collection, collect
+from actors.sigma.correlations import Correlation
 from actors.sigma.correlator import Correlator
-from actors.sigma.loading import find_files, load
+from actors.sigma.library import find_files
+from actors.sigma.loading import load
 from actors.sigma.rules import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.clock import parse_time
@@ -35,22 +35,20 @@ class Hit(NamedTuple):
 
 
 @cache
-def builtin() -> tuple[tuple[Rule, ...], tuple[Correlation, ...]]:
+def collection() -> Collection:
     """Return the rules and correlations that come with the project."""
-    files = find_files([str(BUILTIN)])
-    rules = tuple(each for each in load(files) if isinstance(each, Rule))
-    documents = ((str(path), found) for path in files for found in yaml.safe_load_all(path.read_text()))
-    correlations = [read_correlation(found, path) for path, found in documents if "correlation" in found]
-    resolution = resolve(correlations, {name: each.id for each in rules for name in (each.id, each.uuid)})
-    assert not resolution.refused, resolution.refused
-    return rules, resolution.correlations
+    found = collect(load(find_files([str(BUILTIN)])))
+    assert not found.refusals, found.refusals
+    return found
 
 
-@cache
+def builtin() -> tuple[tuple[Rule, ...], tuple[Correlation, ...]]:
+    return collection().rules, collection().correlations
+
+
 def silent() -> frozenset[str]:
     """Return the names of those that only feed others."""
-    rules, correlations = builtin()
-    return resolve(correlations, {each.id: each.id for each in rules}).silent()
+    return collection().silent
 
 
 @cache

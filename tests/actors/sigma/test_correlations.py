@@ -6,7 +6,8 @@ import msgspec
 import pytest
 import yaml
 
-from actors.sigma.correlations import Correlation, Criterion, evaluate, read_correlation, resolve
+from actors.sigma.correlation_reading import read_correlation
+from actors.sigma.correlations import Correlation, Criterion, evaluate, resolve
 from protocol.records import Attack
 
 UUID = "0e95725d-7320-415d-80f7-004da920fc11"

@@ -7,7 +7,8 @@ import msgpack
 import pytest
 
 from actors.sigma import windows
-from actors.sigma.correlations import COUNTS, Correlation, count_limit, read_correlation, resolve
+from actors.sigma.correlation_reading import read_correlation
+from actors.sigma.correlations import COUNTS, Correlation, count_limit, resolve
 from actors.sigma.correlator import Correlator, Firing
 from tests.actors.sigma.correlation_reference import Reference
 
@@ -189,6 +190,7 @@ def test_one_wrong_clock_neither_blinds_nor_empties_a_group() -> None:
     assert times(correlator(MANY), [far, 0, 1, 2]) == [2]
     assert times(correlator(MANY), [0, 1, far, 2]) == [2]
     assert times(correlator(MANY), [0, far, 1, far + 1, 2, far + 2]) == [2, far + 2]
+    assert times(correlator(MANY), [0, far, 1, 2 * far, 2]) == [2]  # the window unused longest gave way
     others = correlator(MANY)
     times(others, [0, 1])
     times(others, [far], src="y")

@@ -7,7 +7,8 @@ import pytest
 from actors.parsing.parse import Parser
 from actors.sigma.attack import attack_of
 from actors.sigma.fields import fields_of
-from actors.sigma.loading import find_files, load
+from actors.sigma.library import find_files
+from actors.sigma.loading import load
 from actors.sigma.logsource import LogSource, logsource_of, windows_source
 from actors.sigma.predicates import compile_condition
 from actors.sigma.prefilter import clauses_of
@@ -40,8 +41,7 @@ def event_of(body: bytes, form: str = "syslog") -> Event:
 def load_one(folder: Path, text: str) -> Rule | Refusal:
     path = folder / "rule.yml"
     path.write_text(text)
-    (loaded,) = load([path])
-    return loaded
+    return list(load([path]))[-1]  # type: ignore[return-value]
 
 
 def test_a_rule_meets_a_line_by_way_of_the_real_parser(tmp_path: Path) -> None:
@@ -82,7 +82,10 @@ def test_why_goes_clause_by_clause(tmp_path: Path) -> None:
         ("- a\n- b\n", 1, "is no rule"),
         ("title: [\n", 2, "expected"),
         ("title: t\nlogsource: 7\ndetection: 8\n", 3, ""),
-        ("title: t\ncorrelation: {type: event_count, rules: [a], timespan: 1m, condition: {gte: 2}}\n", 2, "not evaluated yet"),
+        ("title: t\ncorrelation: {type: event_count, rules: [a], timespan: 1m, condition: {lt: 2}}\n", 2, "nothing has happened"),
+        ("title: t\nlogsource: {product: linux}\nfilter: {rules: any, condition: not a}\n", 3, ""),
+        (GOOD + "---\naction: global\n", 13, "older specification"),
+        ("a: &a [x]\nb: *a\n", 2, "alias"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_place(tmp_path: Path, text: str, line: int, reason: str) -> None:

@@ -1,0 +1,269 @@
+"""The sigma actor: batches of events in; what rules and correlations say of them out, to the scorer.
+
+No alert is lost when it dies or is too slow: what it was not given it reads from the store once it is committed
+(`gaps.py`), and when another actor has died it sends its last alerts again; they have the same ids as before.
+
+Rules are read by a process of their own (`loading.py`), at the start if they have changed, and whenever they change.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from actors.context import Context
+from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from actors.sigma.collection import collect
+from actors.sigma.engine import Engine
+from actors.sigma.exceptions import RuleException
+from actors.sigma.gaps import Gap, Gaps
+from actors.sigma.library import Library, LibraryState, Sources, state_of
+from actors.storage.reader import StoredBatch, StoreReader
+from protocol.columns import COLUMN_FRAMES
+from protocol.findings import Alert
+from protocol.messages import BatchKey, Events, Frame, Matched, decode_events
+from protocol.records import Attack, Event
+
+VERSION = 1
+FILL_EVERY_S = 1.0
+PAGE_EVENTS = 2_000
+LOOK_EVERY_S = 2.0  # for rules that have changed, or
+LOOK_SHARE = 20  # times as long as looking takes, if that is longer
+MOST_SENT_AGAIN = 1_000  # alerts
+_ROOT = Path(__file__).resolve().parents[2]
+
+log = logging.getLogger(__name__)
+
+
+class Settings(msgspec.Struct, frozen=True):
+    sources: Sources
+    disabled: list[str] = []
+    exceptions: list[RuleException] = []
+
+
+class LoadingFailed(Exception):
+    """The rules could not be read at all; the message says why."""
+
+
+class SigmaActor:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._report = context.report
+        self._settings = msgspec.convert(dict(context.settings), Settings)
+        self._snapshots = SnapshotFile(context, VERSION)
+        self._cache = context.state_dir / "rules.cache"
+        self._store_reader = StoreReader(context.state_dir / "store", quiet=True)
+        self._engine = Engine(collect(()))
+        self._in_force: LibraryState = ("", {})
+        self._look_s = 0.0  # that it took to look whether rules have changed
+        self._gaps = Gaps()
+        self._one_at_a_time = trio.Lock()
+
+    # -- rules
+
+    async def _refresh(self) -> bool:
+        """Bring the rules into line with their files; tell whether anything has changed. Raises LoadingFailed."""
+        sources = self._settings.sources
+        began_s = trio.current_time()
+        try:
+            there = await trio.to_thread.run_sync(state_of, sources)
+        except OSError as error:
+            raise LoadingFailed(f"{error.filename}: {error.strerror}") from error
+        self._look_s = trio.current_time() - began_s
+        if there == self._in_force:
+            return False
+        library = await trio.to_thread.run_sync(Library.open, self._cache)
+        if library.state() != there:
+            await _run_loader(msgspec.json.encode({"cache": str(self._cache), "sources": sources}))
+            library = await trio.to_thread.run_sync(Library.open, self._cache)
+        self._use(library)
+        return True
+
+    def _use(self, library: Library) -> None:
+        """Go on with the rules of a library."""
+        exceptions = self._settings.exceptions
+        documents = [*library.documents(), *library.refusals()]
+        collection = collect(documents, self._settings.disabled, [each.rule for each in exceptions])
+        engine = Engine(collection, exceptions)
+        engine.restore(self._engine.snapshot())
+        self._engine, self._in_force = engine, library.state()
+        for refusal in collection.refusals:
+            log.warning("a rule is not used: %s", refusal)
+        gauges = self._report.gauges
+        gauges["rules"], gauges["correlations"] = len(collection.rules), len(collection.correlations)
+        gauges["refused_rules"] = len(collection.refusals)
+
+    async def _load_first(self) -> None:
+        """Load the rules; go on with those that were read last if they cannot be read now."""
+        self._report.degraded("reads its rules")
+        try:
+            await self._refresh()
+            self._report.ok()
+        except LoadingFailed as error:
+            self._use(Library.open(self._cache))
+            self._say_failed(error)
+
+    def _say_failed(self, error: LoadingFailed) -> None:
+        note = f"the rules stay as they were: {error}"
+        if note != self._report.note:
+            log.error("%s", note)
+        self._report.degraded(note)
+
+    async def _keep_rules(self) -> None:
+        """Look for changed rules, and use them; what cannot be read changes nothing."""
+        while True:
+            await trio.sleep(max(LOOK_EVERY_S, LOOK_SHARE * self._look_s))
+            try:
+                if await self._refresh():
+                    self._tell_of_change()
+                self._report.ok()
+            except LoadingFailed as error:
+                self._say_failed(error)
+
+    def _tell_of_change(self) -> None:
+        collection = self._engine.collection
+        text = f"tocsin: rules were read anew: {len(collection.rules)} rules and {len(collection.correlations)} correlations"
+        refused = len(collection.refusals)
+        if refused:
+            text += f" are in force, {refused} are refused; see: tocsin rules check"
+        self._context.tell("rules_read", text, severity=13 if refused else 9)
+
+    # -- events
+
+    def _judge(self, events: Sequence[Event], first: int, new: Container[int]) -> tuple[list[Alert], dict[int, Attack]]:
+        alerts: list[Alert] = []
+        attacks: dict[int, Attack] = {}
+        for place, event in enumerate(events):
+            outcome = self._engine.take(event, learn=first + place in new)
+            alerts += outcome.alerts
+            if outcome.attack is not None:
+                attacks[place] = outcome.attack
+        counters = self._report.counters
+        counters["judged_by_rules"] += len(events)
+        counters["placed_events"] += len(attacks)
+        counters["drafted_alerts"] += len(alerts)
+        return alerts, attacks
+
+    async def _take(self, key: BatchKey, frames: Sequence[Frame]) -> None:
+        new = self._gaps.take(key)
+        if self._context.is_poison(key):
+            return
+        alerts, attacks = self._judge(decode_events(frames[COLUMN_FRAMES]), key.first, new)
+        await self._context.send("scorer", Matched(key, tuple(alerts), attacks))
+
+    async def _keep_filling(self) -> None:
+        while True:
+            for gap in self._gaps.open():
+                async with self._one_at_a_time:
+                    await self._fill(gap)
+            self._count()
+            await trio.sleep(FILL_EVERY_S)
+
+    def _count(self) -> None:
+        gauges, known = self._report.gauges, self._engine.statistics()
+        gauges["gaps"] = len(self._gaps.open())
+        gauges["correlation_groups"], gauges["correlation_entries"] = known["groups"], known["entries"]
+        gauges["evicted_groups"], gauges["dropped_entries"] = known["evicted_groups"], known["dropped_entries"]
+        gauges["excepted_matches"] = known["excepted"]
+        self._report.counters["gaps_given_up"] = self._gaps.given_up
+
+    async def _fill(self, gap: Gap) -> None:
+        """Judge what of a gap is committed by now."""
+        tag, first, last = gap
+        batches = self._store_reader.batches_of(tag, first, last, limit=PAGE_EVENTS)
+        if not batches:
+            self._gaps.miss(gap)
+        for batch in batches:
+            await self._judge_stored(batch)
+        self._context.begin(None)
+
+    async def _judge_stored(self, batch: StoredBatch) -> None:
+        key = BatchKey("", batch.tag, batch.first - 1, batch.first, len(batch.events))
+        self._context.begin(key)
+        new = self._gaps.take(key)
+        if self._context.is_poison(key):
+            return
+        alerts, _ = self._judge([each.event for each in batch.events], batch.first, new)
+        self._report.counters["caught_up_events"] += len(batch.events)
+        if alerts:
+            await self._context.send("scorer", Matched(None, tuple(alerts)))
+        await trio.lowlevel.checkpoint()
+
+    async def _send_again(self) -> None:
+        """Send the last alerts again when something downstream was lost: they may have been on their way."""
+        while True:
+            await self._context.wait_resend()
+            await self._context.send("scorer", Matched(None, tuple(self._engine.remembered()[-MOST_SENT_AGAIN:])))
+
+    # -- life
+
+    def _restore(self) -> None:
+        """Take up what was known; who knows nothing begins with what is not committed yet."""
+        committed = self._store_reader.positions()
+        state = self._snapshots.load()
+        if state is not None:
+            try:
+                self._engine.restore(state["engine"])
+                self._gaps = Gaps(state["last"], map(tuple, state["gaps"]))
+                self._gaps.expect(committed)
+                return
+            except (ValueError, KeyError, TypeError) as error:
+                self._snapshots.refuse(error)
+        self._gaps = Gaps(committed)
+
+    async def _store(self) -> None:
+        await self._snapshots.store(self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {"engine": self._engine.snapshot(), "last": self._gaps.last, "gaps": [list(gap) for gap in self._gaps.open()]}
+
+    async def _keep_snapshots(self) -> None:
+        while True:
+            await self._store()
+            await trio.sleep(SNAPSHOT_EVERY_S)
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_on_drain, loading := trio.CancelScope())
+            with loading:
+                await self._load_first()
+            nursery.cancel_scope.cancel()
+        self._restore()
+        async with trio.open_nursery() as nursery:
+            for task in (self._keep_rules, self._keep_filling, self._keep_snapshots, self._send_again):
+                nursery.start_soon(task)
+            async for message, frames in self._context.messages():
+                if isinstance(message, Events):
+                    async with self._one_at_a_time:
+                        await self._take(message.key, frames)
+            nursery.cancel_scope.cancel()
+        await self._store()
+
+    async def _cancel_on_drain(self, scope: trio.CancelScope) -> None:
+        await self._context.wait_drain()
+        scope.cancel()
+
+
+async def _run_loader(order: bytes) -> None:
+    """Have the rules read by a process of its own: what pySigma needs of memory goes with it. Raises LoadingFailed."""
+    done = await trio.run_process(
+        [sys.executable, "-P", "-s", "-m", "actors.sigma.loading"],
+        stdin=order,
+        capture_stderr=True,
+        check=False,
+        env={"PYTHONPATH": str(_ROOT), "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+    )
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "backslashreplace").strip().rpartition("\n")[2]
+        raise LoadingFailed(said or f"the process that reads them ended with status {done.returncode}")
+
+
+async def run(context: Context) -> None:
+    await SigmaActor(context).run()

@@ -1,0 +1,120 @@
+"""An event in; its place in ATT&CK and the alerts of the rules and correlations that it makes true out. Pure.
+
+A rule of the level `informational` only places the event and rings for nobody (Sigma rules specification 2.1, "Level"); a
+rule that a correlation refers to rings only if that correlation says `generate`.
+
+State: the correlations' (bounded by `correlator.py`), and the alerts of the last `MEMORY` events that had any, so that an
+event that is sent again has the same alerts and counts in no correlation twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from actors.recent import Recent
+from actors.sigma.alerts import alert_of_firing, alert_of_match
+from actors.sigma.collection import Collection
+from actors.sigma.correlator import Correlator
+from actors.sigma.exceptions import Exceptions, RuleException
+from actors.sigma.rules import Rule
+from actors.sigma.ruleset import RuleSet
+from actors.sigma.subject import Subject
+from protocol.findings import Alert
+from protocol.records import Attack, Event
+
+MEMORY = 2_000  # events
+VERSION = 1
+_LEVELS = ("informational", "low", "medium", "high", "critical")
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What the rules say of an event."""
+
+    attack: Attack | None
+    alerts: Sequence[Alert]
+
+
+NOTHING = Outcome(None, ())
+
+
+class Engine:
+    def __init__(self, collection: Collection, exceptions: Sequence[RuleException] = ()) -> None:
+        self.collection = collection
+        self.matched: dict[str, int] = {}  # {rule: events that matched it}, since the start
+        self._rules = RuleSet(collection.rules)
+        self._silent = collection.silent
+        self._correlations = {each.id: each for each in collection.correlations}
+        self._correlator = Correlator(collection.correlations)
+        self._exceptions = Exceptions(exceptions)
+        self._remembered: Recent[str, list[Alert]] = Recent(MEMORY)
+        self.excepted = 0
+
+    def take(self, event: Event, *, learn: bool = True) -> Outcome:
+        """Return what the rules say of an event. `learn`: it was not seen before."""
+        subject, source = self._rules.subject_of(event)
+        matching = self._rules.match(subject, source)
+        if not matching:
+            return NOTHING
+        return self._judge(event, subject, matching, learn=learn)
+
+    def _judge(self, event: Event, subject: Subject, matching: list[Rule], *, learn: bool) -> Outcome:
+        rules = [rule for rule in matching if not self._is_excepted(rule.id, event, subject)]
+        attack = attack_of_strongest(rules)
+        if not learn and event.id in self._remembered:
+            return Outcome(attack, self._remembered[event.id])
+        alerts = [alert_of_match(rule, event, subject.fields) for rule in rules if self._rings(rule)]
+        if learn:
+            for rule in rules:
+                self.matched[rule.id] = self.matched.get(rule.id, 0) + 1
+            alerts += self._correlate(event, subject, rules)
+        if alerts:
+            self._remembered.use(event.id, list)[:] = alerts
+        return Outcome(attack, alerts)
+
+    def _rings(self, rule: Rule) -> bool:
+        return rule.level != "informational" and rule.id not in self._silent
+
+    def _is_excepted(self, rule: str, event: Event, subject: Subject) -> bool:
+        if self._exceptions.hold(rule, event.event_ns, subject):
+            self.excepted += 1
+            return True
+        return False
+
+    def _correlate(self, event: Event, subject: Subject, rules: Sequence[Rule]) -> Iterator[Alert]:
+        keys = [rule.id for rule in rules]
+        for firing in self._correlator.feed(event.event_ns, event.id, keys, subject.fields):
+            correlation = self._correlations[firing.correlation]
+            self.matched[correlation.id] = self.matched.get(correlation.id, 0) + 1
+            around = Subject({**subject.fields, **firing.group}, subject.message)
+            if correlation.id in self._silent or correlation.level == "informational":
+                continue
+            if not self._is_excepted(correlation.id, event, around):
+                yield alert_of_firing(correlation, firing, event)
+
+    def remembered(self) -> list[Alert]:
+        """Return the alerts of the last events that had any, oldest first."""
+        return [alert for alerts in self._remembered.values() for alert in alerts]
+
+    def statistics(self) -> dict[str, int]:
+        return self._correlator.statistics() | {"excepted": self.excepted}
+
+    def snapshot(self) -> dict[str, Any]:
+        remembered = [[event, msgspec.to_builtins(alerts)] for event, alerts in self._remembered.items()]
+        return {"version": VERSION, "correlator": self._correlator.snapshot(), "remembered": remembered}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up the state of `snapshot`. Raises ValueError if it is of another version."""
+        if state.get("version") != VERSION:
+            raise ValueError(f"sigma: snapshot of version {state.get('version')}, this is {VERSION}")
+        self._correlator.restore(state["correlator"])
+        for event, alerts in state["remembered"]:
+            self._remembered[event] = msgspec.convert(alerts, list[Alert])
+
+
+def attack_of_strongest(rules: Sequence[Rule]) -> Attack | None:
+    """Return the place in ATT&CK that the rule of the highest level names; the first of equal ones."""
+    placed = [rule for rule in rules if rule.attack is not None]
+    return max(placed, key=lambda rule: _LEVELS.index(rule.level)).attack if placed else None
