@@ -31,6 +31,11 @@ class Collection(msgspec.Struct, frozen=True):
         """Return the rule or correlation of this name or UUID."""
         return next((each for each in self.all() if name in (each.id, each.uuid)), None)
 
+    def id_of(self, name: str) -> str:
+        """Return the id that a name or UUID stands for; the name itself if nothing in force has it."""
+        found = self.find(name)
+        return name if found is None else found.id
+
 
 def collect(documents: Iterable[Document], disabled: Iterable[str] = (), named: Iterable[str] = ()) -> Collection:
     """Return what is in force. `disabled`: ids of what is switched off; `named`: of what exceptions speak of."""
