@@ -75,13 +75,14 @@ class Engine:
         alerts = [alert_of_match(rule, event, subject.fields) for rule in rules if self._rings(rule)]
         if learn:
             for rule in rules:
-                self._count(rule.id, event)
+                self.count(rule.id, event)
             alerts += self._correlate(event, subject, rules)
         if alerts:
             self._remembered.use(event.id, list)[:] = alerts
         return Outcome(attack, alerts)
 
-    def _count(self, rule: str, event: Event) -> None:
+    def count(self, rule: str, event: Event) -> None:
+        """Count an event that a rule or correlation matched."""
         self.matched[rule] = self.matched.get(rule, 0) + 1
         self.last_matched[rule] = event.event_ns
 
@@ -98,7 +99,7 @@ class Engine:
         keys = [rule.id for rule in rules]
         for firing in self._correlator.feed(event.event_ns, event.id, keys, subject.fields):
             correlation = self._correlations[firing.correlation]
-            self._count(correlation.id, event)
+            self.count(correlation.id, event)
             around = Subject({**subject.fields, **firing.group}, subject.message)
             if correlation.id in self._silent or correlation.level == "informational":
                 continue

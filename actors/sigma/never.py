@@ -174,11 +174,11 @@ def _may_hold(tree: Any, impossible: Names[str]) -> bool | None:
     if isinstance(tree, str):
         return False if tree in impossible else None
     word, *operands = tree
-    found = [_may_hold(each, impossible) for each in operands]
+    found: list[bool | None] = [_may_hold(each, impossible) for each in operands]
     if word == "not":
-        inner = found[0]
+        (inner,) = found
         return None if inner is None else not inner
-    decisive = word == "or"
+    decisive: bool = word == "or"
     if decisive in found:
         return decisive
     return None if None in found else not decisive
