@@ -147,7 +147,10 @@ def test_every_word_of_a_frame_is_documented() -> None:
 def test_every_route_and_its_parameters_are_documented(path: str) -> None:
     assert path in rows(section(read("protocol.md"), "REST"))
     documented, name = rows(section(read("protocol.md"), "Parameters")), path.rpartition("/")[2]
-    for parameter in openapi()["paths"][path]["get"].get("parameters", []):
+    item = openapi()["paths"][path]
+    operations = [item[method] for method in ("get", "post") if method in item]
+    assert operations, path
+    for parameter in (each for operation in operations for each in operation.get("parameters", [])):
         row = documented.get(parameter["name"])
         assert row is not None, parameter["name"]
         assert name in row.split("|")[2], f"{parameter['name']} is a parameter of {name} too"

@@ -37,6 +37,10 @@ class Judgement(msgspec.Struct, frozen=True):
     group: dict[str, str | None] = {}  # what the correlation around it groups this event by; null if it has no such field
     rules: list[Judgement] = []  # what a correlation refers to
 
+    def holds(self) -> bool:
+        """Tell whether it matches; of a correlation of which that is left open, whether one that it refers to does."""
+        return any(each.holds() for each in self.rules) if self.matches is None else self.matches
+
 
 class Judged(msgspec.Struct, frozen=True):
     """An event as rules see it, and what they say of it."""
@@ -48,7 +52,7 @@ class Judged(msgspec.Struct, frozen=True):
     judgements: list[Judgement]
 
     def matches(self) -> bool:
-        return any(each.matches for each in self.judgements)
+        return any(each.holds() for each in self.judgements)
 
 
 class Bench:

@@ -78,6 +78,7 @@ class Choice(msgspec.Struct, frozen=True):
 
     collection: Collection
     targets: Sequence[Target]
+    refused: Sequence[str] = ()  # what else is in their files, and why it is refused
 
 
 class Workbench:
@@ -97,13 +98,17 @@ class Workbench:
         self._in_force = {(each.id, each.path, each.line) for each in self.collection.all()}
 
     @classmethod
-    def of_daemon(cls, state_dir: Path) -> Workbench:
-        """Return the workbench for the rules that the daemon of a state directory has in force. Raises NotReady."""
+    def of_daemon(cls, state_dir: Path, library: Library | None = None) -> Workbench:
+        """Return the workbench for the rules that the daemon of a state directory has in force. Raises NotReady.
+
+        `library`: that of the state directory, if it is read already.
+        """
         known = read_snapshot(state_dir)
         if known is None or "settings" not in known:
             raise NotReady("the rules are not read yet; ask again in a few seconds")
         settings = msgspec.convert(known["settings"], Settings)
-        return cls(Library.open(state_dir / CACHE), settings, known, state_dir / "store")
+        library = Library.open(state_dir / CACHE) if library is None else library
+        return cls(library, settings, known, state_dir / "store")
 
     def _collect(self, documents: Iterable[Document]) -> Collection:
         return collect(documents, self._settings.disabled, [each.rule for each in self._settings.exceptions])
@@ -154,7 +159,7 @@ class Workbench:
     def never(self) -> Report:
         """Return which rules can never match what came. Raises NotReady if it is not known what came."""
         if self._seen is None:
-            raise NotReady("it is not known what came: the daemon has not run with rules on this state directory")
+            raise NotReady("it is not known what came: no daemon has run with rules on this state directory, or it cannot be read")
         seen = Seen()
         seen.restore(self._seen)
         return report(self.collection, seen)
@@ -180,7 +185,7 @@ class Workbench:
         refused = [str(each) for each in collection.refusals if each.path in paths]
         if not targets:
             raise NotThere("; ".join(refused) or "there is no rule in it")
-        return Choice(collection, targets)
+        return Choice(collection, targets, refused)
 
     def test(self, choice: Choice, lines: Sequence[bytes], now_ns: int, zone: tzinfo = UTC) -> list[Judged]:
         """Read lines as syslog would, and judge them one after the other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -99,7 +100,10 @@ def _choose(workbench: Workbench, configuration: Configuration, name: str) -> Ch
             raise Unusable(f"{name}: there is no such file")
         return workbench.choose(name)
     settings = msgspec.convert(configuration.rules.settings(), Settings)
-    return workbench.choose_from(read_documents(settings.sources, name))
+    choice = workbench.choose_from(read_documents(settings.sources, name))
+    for refusal in choice.refused:
+        print(one_line(refusal), file=sys.stderr)
+    return choice
 
 
 def _test(workbench: Workbench, configuration: Configuration, arguments: argparse.Namespace) -> int:
@@ -114,13 +118,22 @@ def _test(workbench: Workbench, configuration: Configuration, arguments: argpars
     return 0 if any(each.matches() for each in judged) else EX_REFUSED
 
 
+def _check_store(configuration: Configuration, arguments: argparse.Namespace) -> None:
+    """Raise Unusable if the store cannot be read."""
+    store = state_directory(configuration, arguments.state_dir) / "store"
+    if not os.access(store, os.R_OK | os.X_OK):
+        raise Unusable(f"{store} cannot be read: run this as the user of the daemon, or name its --state-dir or --config")
+
+
 def _why(workbench: Workbench, configuration: Configuration, arguments: argparse.Namespace) -> int:
+    _check_store(configuration, arguments)
     judged = workbench.why(_choose(workbench, configuration, arguments.rule), arguments.event)
     print_judged([judged])
     return 0 if judged.matches() else EX_REFUSED
 
 
 def _backtest(workbench: Workbench, configuration: Configuration, arguments: argparse.Namespace) -> int:
+    _check_store(configuration, arguments)
     choice = _choose(workbench, configuration, arguments.rule)
     now_ns = time.time_ns()
     since_ns, until_ns = read_moment(arguments.since, now_ns), read_moment(arguments.until, now_ns)

@@ -103,6 +103,24 @@ def test_lines_of_standard_input_are_fed_to_a_correlation_in_order(tmp_path: Pat
     assert "force fires: high, Title of force" in fed.stdout and "group  src_ip = 192.0.2.7" in fed.stdout
 
 
+def test_what_is_refused_in_a_file_is_told_when_it_is_tried(tmp_path: Path) -> None:
+    site = Site(tmp_path, GOOD)
+    mixed = tmp_path / "mixed.yml"
+    mixed.write_text(f"{BAD}---\n{GOOD}")
+    tried = site.rules("test", str(mixed), line(0, 0, "root"))
+    assert tried.returncode == 0 and tried.stderr.startswith(f"{mixed}:4: ") and "failed matches" in tried.stdout
+    mixed.write_text(BAD)
+    refused = site.rules("test", str(mixed), line(0, 0, "root"))
+    assert refused.returncode == 2 and refused.stderr.startswith(f"tocsin: {mixed}:4: ")
+
+
+def test_a_store_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
+    site = Site(tmp_path, GOOD)
+    for arguments in (("why", "failed", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("backtest", "failed")):
+        asked = site.rules(*arguments)
+        assert asked.returncode == 2 and "store cannot be read" in asked.stderr
+
+
 def test_why_and_backtest_read_what_is_stored(tmp_path: Path) -> None:
     site = Site(tmp_path, GOOD, correlation("force", "failed", "{gte: 3}"))
     events = site.state.take(*(line(0, second, "root") for second in range(4)), line(0, 5))

@@ -156,6 +156,7 @@ def test_why_of_a_stored_event(tmp_path: Path) -> None:
     assert [bench.why(bench.choose("root"), event.id).matches() for event in events] == [False, True]
     (judgement,) = bench.why(bench.choose("force"), events[0].id).judgements
     assert judgement.matches is None and judgement.rules[0].group == {"src_ip": "192.0.2.7"} and judgement.rules[0].matches
+    assert bench.why(bench.choose("force"), events[0].id).matches()
     for unknown in ("01ARZ3NDEKTSV4RRFFQ69G5FAV", "nonsense"):
         with pytest.raises(NotThere, match=unknown):
             bench.why(bench.choose("root"), unknown)
