@@ -159,7 +159,7 @@ class Workbench:
     def never(self) -> Report:
         """Return which rules can never match what came. Raises NotReady if it is not known what came."""
         if self._seen is None:
-            raise NotReady("it is not known what came: no daemon has run with rules on this state directory, or it cannot be read")
+            raise NotReady("it is not known what came: no daemon has run with rules on this state directory, or it is unreadable")
         seen = Seen()
         seen.restore(self._seen)
         return report(self.collection, seen)
