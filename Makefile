@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run test check install uninstall deb boot bench chaos soak fuzz
-.PHONY: bench-parsing bench-sequence bench-detectors bench-spool bench-sigma bench-correlations lock clean help
+.PHONY: bench-parsing bench-sequence bench-detectors bench-spool bench-sigma bench-correlations bench-scenarios lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -59,6 +59,9 @@ bench-detectors: $(VENV)/.dev  ## cost of each detector
 
 bench-spool: $(VENV)/.dev  ## cost of both kinds of fsync, in the spool and in the store (ARGS="--folder DIR")
 	@$(BIN)/python -m tests.benchmarks.spool $(ARGS)
+
+bench-scenarios: $(VENV)/.dev  ## who is named, what became of it and who is alerted, on labelled logs (ARGS="--data DIR")
+	@$(BIN)/python -m tests.benchmarks.scenarios $(ARGS)
 
 bench-sigma: $(VENV)/.dev  ## the Sigma engine on public rules and recorded events (ARGS="--data DIR --pairs 100000")
 	@$(BIN)/python -m tests.benchmarks.sigma $(ARGS)

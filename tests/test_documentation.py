@@ -85,7 +85,7 @@ def test_every_configuration_key_is_documented_with_its_default_and_variable(key
 
 def test_no_configuration_key_is_documented_that_does_not_exist() -> None:
     documented = [name for name in rows(read("operations.md")) if re.fullmatch(r"[a-z_]+(\.\w+)+|(state|runtime)_dir", name)]
-    assert set(documented) - {"daemon.json", "templates.journal"} == set(keys(Configuration))
+    assert set(documented) - {"daemon.json", "templates.journal", "rules.cache"} == set(keys(Configuration))
 
 
 def test_every_detector_is_in_the_tuning_page() -> None:
@@ -204,7 +204,7 @@ def test_every_message_and_every_actor_is_in_the_architecture_page() -> None:
 def test_every_rule_and_every_kind_is_documented() -> None:
     rules = {value for name, value in vars(alerts).items() if name.isupper() and isinstance(value, str)}
     assert {"anomalous_event", "silence"} <= rules
-    assert rows(read("rules.md")).keys() == rules
+    assert rows(read("rules.md").partition("## The key")[0]).keys() == rules
     for kind in get_args(RuleKind):
         assert f"`{kind}`" in read("rules.md"), kind
 

@@ -2,7 +2,8 @@
 
 The first alert of a key passes; the rest is folded into it while they follow each other within the quiet window, for at
 most `LONGEST_NS`, all in event time. No more than `ABREAST` alerts of one rule from one source pass within a window,
-whatever their keys: more than that is one trouble with many names.
+whatever their keys: more than that is one trouble with many names. A rule that says what it found may have more of them
+than a score that is merely improbable: a hundred attackers are a hundred alerts.
 
 State: `KEYS` keys and as many pairs of rule and source, the least recently used given up. Cost: a look-up an alert.
 """
@@ -18,7 +19,8 @@ from protocol.findings import Alert
 VERSION = 1
 QUIET_NS = 900 * NS_PER_S
 LONGEST_NS = 4 * 3600 * NS_PER_S
-ABREAST = 8
+ABREAST = {"blended": 8}
+ABREAST_OF_RULES = 100
 KEYS = 10_000
 
 
@@ -48,11 +50,12 @@ class Deduplicator:
             self._open.move_to_end(alert.dedup_key)
             return False
         shown = self._abreast.use(f"{alert.rule_kind}:{alert.rule_id}:{alert.source}", list)
-        if len(shown) == ABREAST and all(abs(now - time) <= self.quiet_ns for time in shown):
+        most = ABREAST.get(alert.rule_kind, ABREAST_OF_RULES)
+        if len(shown) >= most and all(abs(now - time) <= self.quiet_ns for time in shown):
             self.folded += 1
             return False
         shown.append(now)
-        del shown[:-ABREAST]
+        del shown[:-most]
         self._open.use(alert.dedup_key, list)[:] = [now, now, 0]
         self._ids.use(alert.dedup_key, list)[:] = [alert.id]
         return True

@@ -14,10 +14,10 @@ from protocol.clock import NS_PER_S
 
 _RECORD = re.compile(
     r"(?:node=(?P<node>\S+) )?(?:type=(?P<type>[\w\[\]]+) )?(?:msg=)?"
-    r"audit\((?P<second>\d{1,12})\.(?P<fraction>\d{1,9}):(?P<serial>\d{1,18})\): ?"
+    r"audit\((?P<second>\d{1,12})\.(?P<fraction>\d{1,9}):(?P<serial>\d{1,18})\):? ?"
 )
 _LEADING_TYPE = re.compile(r"(?P<type>[A-Z_]+) (?=(?:msg=)?audit\()")
-_PAIR = re.compile(r"([A-Za-z_][\w-]{0,63})=('[^']*'|\"[^\"]*\"|[^\s\x1d]*)")
+_PAIR = re.compile(r"(?:\b(old|new) )?([A-Za-z_][\w-]{0,63})=('[^']*'|\"[^\"]*\"|[^\s\x1d]*)")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+$")
 # Fields that auditd encodes when they hold a space, a quote or a byte beyond ASCII (audit.fields, "encoded").
 _ENCODED_WORDS = """
@@ -50,25 +50,28 @@ def _add_pairs(fields: dict[str, Any], text: str) -> None:
     for number, found in enumerate(_PAIR.finditer(text)):
         if number == _MAX_PAIRS:
             return
-        key, value = found.groups()
+        which, key, value = found.groups()
+        if which is not None:
+            key = f"{which}_{key}"
         if value.startswith("'"):
             _add_pairs(fields, value[1:-1])
         elif value.startswith('"'):
             fields.setdefault(key, value[1:-1])
         else:
-            fields.setdefault(key, _decode_hex(value) if key in _ENCODED or _is_argument(key) else value)
+            fields.setdefault(key, _decode(key, value.rstrip(")") if "(" not in value else value))
 
 
 def _is_argument(key: str) -> bool:
     return key[:1] == "a" and key[1:].isdecimal()
 
 
-def _decode_hex(value: str) -> str:
-    """Return the text of an encoded value; an argument of a system call is a short number and stays."""
-    if len(value) < 4 or _HEX.match(value) is None:
+def _decode(key: str, value: str) -> str:
+    """Return the text of a value that may be encoded; an argument of a system call is a short number and stays."""
+    if not (key in _ENCODED or _is_argument(key)) or len(value) < 4 or _HEX.match(value) is None:
         return value
     raw = bytes.fromhex(value)
-    if any(byte < 32 and byte not in b"\t\n\0" for byte in raw) or 127 in raw:
+    typed = key == "data"  # what was typed at a terminal, every key of it
+    if not typed and (any(byte < 32 and byte not in b"\t\n\0" for byte in raw) or 127 in raw):
         return value
     return raw.replace(b"\0", b" ").decode("utf-8", "backslashreplace").rstrip()
 

@@ -231,6 +231,7 @@ def canonical(kind: EntityType, value: str) -> tuple[EntityType, str] | None:
     """Return type and canonical value of what a field of that kind says; None if it says nothing."""
     value = value.strip()
     if kind == "user":
+        value = value.rstrip("])}>,")
         return ("user", value) if len(value) <= 128 and is_user_name(value) else None
     if kind in ("ipv4", "ipv6", "host", "domain"):
         address = _address(value)

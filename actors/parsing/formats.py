@@ -6,6 +6,8 @@ comparisons. What a program wrote after a syslog header is read the same way.
 
 from __future__ import annotations
 
+import re
+
 from actors.parsing.access import read_access
 from actors.parsing.audit import read_audit
 from actors.parsing.headers import Peeler
@@ -13,6 +15,7 @@ from actors.parsing.pairs import find_pairs, read_json, read_logfmt
 from actors.parsing.reading import Reading
 from actors.parsing.times import Clock
 
+_CONTAINER = re.compile(r"(stdout|stderr) [FP] ")
 _SCANNED = 8192  # characters of a message in which pairs are looked for
 
 
@@ -28,6 +31,7 @@ class Formats:
         reading = self._read_whole(text, observed_ns)
         if reading is None:
             reading = self._peeler.peel(text, observed_ns)
+            self._unwrap(reading)
             self._read_inside(reading, observed_ns)
         return reading
 
@@ -74,6 +78,12 @@ class Formats:
             for name, value in inner.fields.items():
                 reading.fields.setdefault(name, value)
         return reading
+
+    def _unwrap(self, reading: Reading) -> None:
+        """Take off what a container engine writes before each line (Kubernetes CRI: stream, and full or partial)."""
+        if reading.message.startswith("std") and (found := _CONTAINER.match(reading.message)):
+            reading.fields["stream"] = found[1]
+            reading.message = reading.message[found.end() :]
 
     def _read_inside(self, reading: Reading, observed_ns: int) -> None:
         """Read the message after a header as a format of its own where it is one."""

@@ -72,7 +72,7 @@ class Peeler:
             reading.message = text[_read_pieces(reading, text, end + 1) :]
             return reading
         gap = _GAP.match(text, end)
-        bracketed = text.startswith("]", end)
+        bracketed, colon = text.startswith("]", end), text.startswith(":", end)
         end = gap.end() if gap else end
         end = self._read_later_times(reading, text, end, observed_ns)
         after = _read_layout(reading, text, end)
@@ -82,6 +82,7 @@ class Peeler:
             and whole_line
             and spaced
             and not bracketed
+            and not colon
             and (text[:1].isalpha() or _looks_tagged(text, end))
         ):
             tagged = SyslogMessage(text[end:])

@@ -39,7 +39,10 @@ _SD_ESCAPE = re.compile(r'\\(["\\\]])')
 # Cisco: a sequence number, the device's own name, `*` or `.` before a clock that is not in step.
 _CISCO_LEAD = re.compile(r"(?:\d{1,10}: )?(?:(?P<host>[\w.:-]{1,255}): )?[*.]?(?=\S)")
 _HOST = re.compile(r"[\w.:/-]{1,255}$")
-_TAG = re.compile(r"(?P<app>[^\s:\[\]]{1,128})(?:\[(?P<pid>[^\]\s]{0,128})\](?: \([^()]{1,255}\))?:?|:)(?: |$|(?=\S))")
+_TAG = re.compile(
+    r"(?!\d{1,3}(?:\.\d{1,3}){3}:\d)"  # an address and its port are no tag
+    r"(?P<app>[^\s:\[\]]{1,128})(?:\[(?P<pid>[^\]\s]{0,128})\](?: \([^()]{1,255}\))?:?|:)(?: |$|(?=\S))"
+)
 _SPACED_TAG = re.compile(r"(?P<app>[\w.-][^:\[\]<>=]{0,63})\[(?P<pid>\d{1,10})\](?: \([^()]{1,255}\))?: ?")
 _BARE_TAG = re.compile(r"(?P<app>[\w%/(#][^\s:\[\]{}<>=\"']{0,127})(?: |$)")
 _REPEATED = re.compile(r"(?:last )?message repeated \d")

@@ -30,12 +30,18 @@ _PHRASES = tuple(
         ("BAD SU", r"BAD SU ([\w.@$-]{1,64}) to ([\w.@$-]{1,64}) on "),
         (") ", r"^\(([\w.@$-]{1,64})\) (?:CMD|LIST|BEGIN|END|RELOAD|REPLACE|MAIL|ORPHAN|AUTH|INFO)"),
         ("name=", r"^(?:new|changed|delete) user: name=([\w.@$-]{1,64})"),
-        ("password", rf"password (?:changed|attempt|check failed) for (?:user )?{_NAME}"),
+        ("password", rf"[Pp]assword (?:\w{{1,16}} ){{0,2}}for (?:user )?{_NAME}"),
         ("ogin", rf"\b[Ll]og[io]n(?: (?:failed|failure|attempt|denied))?(?:,| for| as| by) (?:user(?:name)? )?{_NAME}"),
         ("LOGIN", rf"LOGIN (?:FAILED )?(?:for|FOR|ON \S+ BY|BY) {_NAME}"),
         ("ROOT LOGIN", r"(ROOT) LOGIN"),
         ("ccount", rf"[Aa]ccount[ :=]+[\"']{_NAME}"),
-        ("uthentication fail", rf"[Aa]uthentication fail(?:ed|ure) for (?:user )?{_NAME}"),
+        ("uthentication ", rf"[Aa]uthentication (?:failed|failure|attempt|request|error) for (?:user )?{_NAME}"),
+        ("USER ", rf"\bUSER {_NAME}(?:: | \()"),
+        (": ", r"^([\w.@$-]{1,64}): (?:The value for|Executing command|Error executing command)"),
+        ("failed to log", r"([\w.@$+-]{1,64}) [\da-fA-F.:]{3,39} failed to log ?in"),
+        (' "', r"[\d.:a-fA-F]{3,39} - ([\w.@$+-]{1,64}) \"(?:GET|POST|HEAD|PUT)"),
+        ("ogin:", r"\b[Ll]ogin: ?\"?([\w.@$+-]{1,64})"),
+        ("not found", r"(?:^|\] )([\w.@$+-]{1,64}) (?:was )?not found in "),
         ("auth could not identify", r"password for \[([\w.@$-]{1,64})\]"),
         ("to group", rf"add {_NAME}'? to "),
     )
@@ -44,7 +50,8 @@ _PHRASES = tuple(
 # What may stand around the word "user" so that a name follows it: `for user x`, `username: x`, `user x logged`.
 _AFTER_USER = re.compile(
     rf"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided)?(?: was|[:=])? *:? *)|(?P<plain>[ :]+)){_NAME}"
-    rf"(?P<sure>[\"'](?=[ @,.)]|$)| (?:from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by)\b)?"
+    rf"(?P<sure>[\"'](?=[ @,.:)]|$)"
+    r"| (?:\(\d{1,10}\)|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
 )
 _LEADS_WORDS = """
 for of by from to with unknown invalid nonexistent authenticating delete new add denied local existing
@@ -53,17 +60,16 @@ _LEADS = frozenset(_LEADS_WORDS.split())
 
 _PAIR = re.compile(
     r"(?<![\w.-])(?:user|ruser|acct|username|user_name|userid|user_id|login|loginname|logname|account|suser|duser|USER|ACCT|UID|AUID|"
-    r"auth_user|remote_user|src_user|dst_user|dstuser|srcuser|TargetUserName|SubjectUserName|usr|authentication_id|sasl_username|logged_in_user)"
+    r"auth_user|set_id|uid|remote_user|src_user|dst_user|dstuser|srcuser|TargetUserName|SubjectUserName|usr|authentication_id|sasl_username|logged_in_user)"
     r"=[\"']?(?:<)?([^\s\"',;<>()\[\]|]{1,64})"
 )
-_PAIR_SIGNS = ("user", "USER", "acct", "ser", "login", "log", "usr", "UID", "ACCT", "account", "auth")
 
 _NOT_NAMES_WORDS = """
 unknown none null nil unset anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
 name id ids authentication authorization agent account input login logon session sessions level space mode group
 groups failed found given logging sha1 password invalid ip global list username 2fa attempt attempts using via port
 tty pts interface data info information does doesn that this request process unit manager service domain error
-connection no can cannot could should would will are be been who which user users when if of root@ logged
+connection no can cannot could should would will are be been who which user users when if of root@ logged undefined db invalid
 """
 _NOT_NAMES = frozenset(_NOT_NAMES_WORDS.split())
 

@@ -156,10 +156,16 @@ class SigmaActor:
             for gap in self._gaps.open():
                 async with self._one_at_a_time:
                     await self._fill(gap)
-            self._report.gauges["gaps"] = len(self._gaps.open())
-            self._report.counters["gaps_given_up"] = self._gaps.given_up
-            self._report.gauges.update(self._engine.statistics())
+            self._count()
             await trio.sleep(FILL_EVERY_S)
+
+    def _count(self) -> None:
+        gauges, known = self._report.gauges, self._engine.statistics()
+        gauges["gaps"] = len(self._gaps.open())
+        gauges["correlation_groups"], gauges["correlation_entries"] = known["groups"], known["entries"]
+        gauges["evicted_groups"], gauges["dropped_entries"] = known["evicted_groups"], known["dropped_entries"]
+        gauges["excepted_matches"] = known["excepted"]
+        self._report.counters["gaps_given_up"] = self._gaps.given_up
 
     async def _fill(self, gap: Gap) -> None:
         """Judge what of a gap is committed by now."""

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
+import ahocorasick
+
 from actors.sigma.conditions import (
     MESSAGE,
     AllOf,
@@ -33,6 +35,8 @@ from actors.sigma.conditions import (
 from actors.sigma.expressions import compile_expression
 from actors.sigma.patterns import Pattern, Test
 from actors.sigma.subject import Subject
+
+MANY = 16  # constants that are looked for all at once rather than one by one (Aho, Corasick 1975)
 
 Predicate = Callable[[Subject], bool]
 
@@ -155,6 +159,12 @@ def _test_inside(inside: tuple[str, ...]) -> Test:
     if len(inside) == 1:
         only = inside[0]
         return lambda text: only in text
+    if len(inside) >= MANY and all(inside):
+        automaton = ahocorasick.Automaton(ahocorasick.STORE_LENGTH)
+        for constant in inside:
+            automaton.add_word(constant)
+        automaton.make_automaton()
+        return lambda text: next(automaton.iter(text), None) is not None
 
     def test(text: str) -> bool:
         for constant in inside:  # noqa: SIM110

@@ -15,12 +15,11 @@ from typing import Any
 
 import ahocorasick
 
-from actors.sigma.conditions import MESSAGE, AllOf, AnyOf, Condition, Not, Text
+from actors.sigma.conditions import MESSAGE, AllOf, AnyOf, Condition, Expression, Not, Text
+from actors.sigma.literals import Clause, clauses_of_expression, fold
 
-LEAST_LETTERS = 3  # shorter ones stand in nearly every event
+LEAST_BYTES = 3  # of a word in UTF-8; shorter ones stand in nearly every event
 MOST_CLAUSES = 4  # of a rule, beside the most telling one
-
-Clause = frozenset[str]  # one of these has to be there
 
 
 def clauses_of(condition: Condition) -> list[Clause]:
@@ -36,14 +35,22 @@ def _clauses(condition: Condition) -> list[Clause]:
         found = [clause for clause in best if clause is not None]
         return [frozenset().union(*found)] if len(found) == len(best) and found else []
     if isinstance(condition, Text):
-        longest = max(condition.pattern.constants(), key=len, default="").lower()
-        return [frozenset({longest})] if len(longest) >= LEAST_LETTERS else []
+        longest = max(map(fold, condition.pattern.constants()), key=_weight, default="")
+        return [frozenset({longest})] if _weight(longest) >= LEAST_BYTES else []
+    if isinstance(condition, Expression):
+        found = clauses_of_expression(condition.text)
+        return [clause for clause in found if min(map(_weight, clause)) >= LEAST_BYTES]
     return []
 
 
+def _weight(word: str) -> int:
+    """Return how telling a word is: its bytes, for a single letter of a rare script tells much."""
+    return len(word) if word.isascii() else len(word.encode("utf-8", "surrogatepass"))
+
+
 def _worth(clause: Clause) -> tuple[int, int, list[str]]:
-    """Return how telling a clause is: its shortest word counts, and few are better than many."""
-    return min(map(len, clause)), -len(clause), sorted(clause)
+    """Return how telling a clause is: its weakest word counts, and few are better than many."""
+    return min(map(_weight, clause)), -len(clause), sorted(clause)
 
 
 class Prefilter:
@@ -99,4 +106,4 @@ def text_of(fields: Mapping[str, Any], message: str, names: Iterable[str]) -> st
             parts += [str(each) for each in value]
         elif value is not None:
             parts.append(str(value))
-    return "\n".join(parts).lower()
+    return fold("\n".join(parts))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.recent import Recent
-from actors.sigma.conditions import Condition
+from actors.sigma.conditions import MESSAGE, Condition
 from actors.sigma.fields import fields_of
 from actors.sigma.logsource import LogSource, logsource_of
 from actors.sigma.predicates import Predicate, compile_condition
@@ -48,20 +48,31 @@ class RuleSet:
 
     def _select(self, source: LogSource) -> _Selection:
         places = [place for place, rule in enumerate(self.rules) if rule.is_meant_for(source)]
-        return _Selection(places, [self.rules[place].condition for place in places])
+        return _Selection({place: self.rules[place].condition for place in places})
 
 
 class _Selection:
-    """The rules that are meant for one kind of logsource, by their places."""
+    """The rules that are meant for one kind of logsource, by their places; those with keywords apart, for they are few and
+    the whole message has to be searched for them."""
 
-    def __init__(self, places: Sequence[int], conditions: Sequence[Condition]) -> None:
-        self._places = places
-        self._prefilter = Prefilter([clauses_of(condition) for condition in conditions])
-        self._names = sorted(set[str]().union(*map(fields_named, conditions)))
+    def __init__(self, conditions: Mapping[int, Condition]) -> None:
+        names = {place: fields_named(condition) for place, condition in conditions.items()}
+        with_keywords = {place: conditions[place] for place in names if MESSAGE in names[place]}
+        without = {place: conditions[place] for place in names if MESSAGE not in names[place]}
+        self._parts = [_Part(part) for part in (without, with_keywords) if part]
 
     def candidates(self, subject: Subject) -> list[int]:
-        """Return the places of the rules that may match."""
-        if not self._places:
-            return []
+        """Return the places of the rules that may match, rising."""
+        found = [place for part in self._parts for place in part.candidates(subject)]
+        return sorted(found) if len(self._parts) > 1 else found
+
+
+class _Part:
+    def __init__(self, conditions: Mapping[int, Condition]) -> None:
+        self._places = list(conditions)
+        self._prefilter = Prefilter([clauses_of(condition) for condition in conditions.values()])
+        self._names = sorted(set[str]().union(*map(fields_named, conditions.values())))
+
+    def candidates(self, subject: Subject) -> list[int]:
         text = text_of(subject.fields, subject.message, self._names)
         return [self._places[found] for found in self._prefilter.candidates(text)]

@@ -79,7 +79,8 @@ class Seen:
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain data."""
         kinds = [
-            [msgspec.to_builtins(source), kind.events, sorted(kind.names), kind.full] for source, kind in self._kinds.items()
+            [msgspec.to_builtins(source, order="deterministic"), kind.events, sorted(kind.names), kind.full]
+            for source, kind in self._kinds.items()
         ]
         return {"kinds": kinds, "forgotten": self.forgotten}
 

@@ -17,7 +17,7 @@ import pytest
 from tests.daemon_process import NOTICES, DaemonProcess
 from tests.stream_client import StreamClient
 
-DETECTORS = ["hst", "holt_winters", "cusum", "markov"]
+DETECTORS = ["hst", "holt_winters", "cusum", "markov", "sigma"]
 SPINE = ["syslog", "parser", "scorer", "alerts", "recorder"]
 
 

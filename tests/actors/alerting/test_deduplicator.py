@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import msgpack
+import msgspec
 import pytest
 
-from actors.alerting.deduplicator import ABREAST, Deduplicator
+from actors.alerting.deduplicator import ABREAST, ABREAST_OF_RULES, Deduplicator
 from actors.scoring.alerts import alert_of_event, alert_of_finding
 from protocol.findings import Alert
 from tests.actors.scoring.test_alerts import blended, event, finding
@@ -52,7 +53,9 @@ def test_an_alert_that_is_sent_again_passes_again() -> None:
 
 def test_no_more_than_a_few_abreast() -> None:
     deduplicator = Deduplicator()
-    assert sum(deduplicator.admit(of_entity(k)) for k in range(200)) == ABREAST
+    assert sum(deduplicator.admit(of_entity(k)) for k in range(200)) == ABREAST["blended"]
+    rules = Deduplicator()
+    assert sum(rules.admit(msgspec.structs.replace(of_entity(k), rule_kind="sigma")) for k in range(200)) == ABREAST_OF_RULES
 
 
 def test_snapshot() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.scoring.join import DEADLINE_S, MAX_EARLY, Join
 from protocol.columns import Scores
-from protocol.messages import BatchKey, Events, Scored
+from protocol.messages import BatchKey, Events, Matched, Scored
+from protocol.records import Attack
 
 DETECTORS = ("hst", "cusum", "markov")
 
@@ -78,3 +80,30 @@ def test_scores_of_another_length_are_no_scores() -> None:
     join.add_batch(batch(1, ("hst",)), [], 0.0)
     join.add_scores(*scores(1, "hst", count=2))
     assert numbers(join, 0.0) == []
+
+
+def matched(number: int) -> Matched:
+    return Matched(batch(number).key, attacks={0: Attack("impact", "T1489")})
+
+
+def test_what_rules_say_comes_along_and_is_waited_for() -> None:
+    join = Join()
+    for number in (1, 2):
+        join.add_batch(batch(number, ("hst", "sigma")), [], 0.0)
+        join.add_scores(*scores(number, "hst"))
+    assert numbers(join, 0.0) == []
+    assert join.add_matched(batch(1).key, matched(1))
+    (joined,) = join.take(0.0)
+    assert joined.matched == matched(1)
+    assert numbers(join, DEADLINE_S) == [2] and join.late == {"sigma"}
+
+
+def test_what_rules_say_of_a_batch_that_has_left_is_not_lost_in_here() -> None:
+    join = Join()
+    assert join.add_matched(batch(1).key, matched(1))  # early
+    join.add_batch(batch(1, ("sigma",)), [], 0.0)
+    assert numbers(join, 0.0) == [1]
+    assert not join.add_matched(batch(1).key, matched(1))
+    again = msgspec.structs.replace(batch(1, ("sigma",)), key=msgspec.structs.replace(batch(1).key, attempt=1))
+    join.add_batch(again, [], 0.0)
+    assert join.add_matched(again.key, matched(1)) and numbers(join, 0.0) == [1]

@@ -1,0 +1,112 @@
+"""The names by which programs call the same thing, and the one name of the taxonomy for it. Pure.
+
+Of several fields that could be the source address, the one whose name says so most clearly is believed: `src_ip` before
+`client`, `client` before `ip`. What a field calls an address has to be one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+# Target, then the names that stand for it, the clearest first; compared without regard to case.
+_NAMES = {
+    "src_ip": (
+        "src_ip srcip source_ip sourceip source.ip src c-ip client_ip clientip client.ip client.address clientaddr rip "
+        "remote_ip remoteip remote_addr remoteaddr remoteaddress clienthost rhost source.address sourceipaddress ipaddress "
+        "net.peer.ip peer_ip peer.ip real_ip origin_ip userip user_ip user-ip ip_address callingstationid sourceaddress "
+        "client remote peer from_ip addr ip ips sourceips qip request_ip downstream_remote_address"
+    ),
+    "dst_ip": "dst_ip dstip dst dest_ip destip destination_ip destination.ip dest destinationip lip",
+    "src_port": "src_port srcport spt sport source_port source.port client_port clientport sourceport ipport",
+    "dst_port": "dst_port dstport dpt dport dest_port destination_port destination.port destinationport",
+    "user": (
+        "user username user_name targetusername acct suser duser account accountname ruser principalname login "
+        "loginname logname sasl_username remote_user clientusername user.name enduser.id unifiadmin authentication_id"
+    ),
+    "cs-method": "cs-method method requestmethod request_method request.method http.method http.request.method verb httpmethod",
+    "cs-uri": (
+        "cs-uri url uri request_uri requesturi request.uri requestpath path_and_query http.target http.url url.full "
+        "url.original httprequest.requesturl cs-uri-stem request x-envoy-origin-path path"
+    ),
+    "sc-status": (
+        "sc-status status downstreamstatus http.status_code http.response.status_code status_code statuscode response_code "
+        "code responsestatus.code"
+    ),
+    "cs-user-agent": (
+        "cs-user-agent user_agent useragent http_user_agent http.user_agent user_agent.original request_user-agent "
+        "user-agent cs(user-agent) csuser-agent"
+    ),
+    "cs-host": "cs-host vhost requesthost request.host http_host server_name http.host virtual_host",
+    "cs-referer": "cs-referer referer referrer http_referer request_referer cs(referer)",
+    "query": "query qh qname dns.question.name queryname",
+    "record_type": "record_type qt qtype qtype_name query_type dns.question.type",
+}
+_TARGETS: dict[str, tuple[str, int]] = {
+    name: (target, rank) for target, names in _NAMES.items() for rank, name in enumerate(names.split())
+}
+_ADDRESSES = ("src_ip", "dst_ip")
+_ADDRESS = re.compile(
+    r"(?:IPV[46]/\w{1,4}/|\[)?(?:::ffff:)?"
+    r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:%\w{1,15})?\]?(?:[:/]\d{1,5})?"
+)
+_NOTHING = ("", "-", "(null)", "?", "unknown", "(unknown)", "none", "null")
+_Plan = tuple[tuple[str, str, int], ...]  # (name, target, rank: 0 is the clearest)
+_MAX_PLANS, _MAX_NAMES = 1024, 64
+_plans: dict[tuple[str, ...], _Plan] = {}
+_plain: set[str] = set()  # names that stand for nothing, at most `_MAX_PLANS` and those of one event more
+
+
+def add_known_names(fields: dict[str, Any]) -> None:
+    """Add the fields of the taxonomy that others of these fields stand for."""
+    if _plain.issuperset(fields):
+        return
+    names = tuple(fields)
+    plan = _plans.get(names)
+    if plan is None:
+        plan = _plan_for(names)
+    if plan:
+        _follow(plan, fields)
+
+
+def _plan_for(names: tuple[str, ...]) -> _Plan:
+    """Return which of these names stand for what; the same names come again and again, so it is remembered."""
+    found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS]
+    plan = tuple((name, target, 2 * rank + (name != name.lower())) for name, target, rank in found)
+    if not plan and len(_plain) < _MAX_PLANS:
+        _plain.update(names)
+    if len(_plans) >= _MAX_PLANS:
+        _plans.clear()
+    if len(names) <= _MAX_NAMES:
+        _plans[names] = plan
+    return plan
+
+
+def _follow(plan: _Plan, fields: dict[str, Any]) -> None:
+    best: dict[str, tuple[int, Any]] = {}
+    for name, target, rank in plan:
+        value = fields[name]
+        if target in best and best[target][0] <= rank:
+            continue
+        if target in _ADDRESSES:
+            value = address_in(value)
+        elif target == "user" and isinstance(value, str):
+            value = value.strip("<>()[]'\"")
+        if value is not None and not (isinstance(value, str) and value.lower() in _NOTHING):
+            best[target] = (rank, value)
+    if "cs-uri" not in best:  # the method of a login, the status of a job
+        best.pop("cs-method", None)
+        best.pop("sc-status", None)
+    for target in _ADDRESSES:
+        fields.pop(target, None)  # one that is no address says nothing
+    fields.update({target: value for target, (_, value) in best.items()})
+
+
+def address_in(value: Any) -> str | None:
+    """Return the address that a value is, without port and brackets; None if it is none. Of a list the first."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, str):
+        return None
+    found = _ADDRESS.fullmatch(value[:128].partition(",")[0].strip())
+    return found[1] if found else None
