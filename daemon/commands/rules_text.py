@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from actors.sigma.backtest import Account, Backtest
@@ -12,6 +13,7 @@ from daemon.logs import escape_controls
 from protocol.clock import format_time
 
 MOST_SHOWN = 120  # characters of a message
+WIDTH = 100  # of a list of names
 
 
 def one_line(text: str) -> str:
@@ -21,6 +23,12 @@ def one_line(text: str) -> str:
 
 def say(text: str = "") -> None:
     print(one_line(text))
+
+
+def side_by_side(names: Sequence[str]) -> str:
+    """Return names side by side, as many a line as fit, behind a margin."""
+    safe = [one_line(name) for name in names]
+    return textwrap.fill(", ".join(safe), WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 # -- list
@@ -128,6 +136,10 @@ def print_never(report: Report) -> None:
     if not report.enough:
         say(f"{report.events:,} events came; nothing can be said before {LEAST_EVENTS:,}.")
         return
+    reasons: dict[str, list[str]] = {}
     for each in report.never:
-        say(f"{each.rule:<40} {each.reason}")
+        reasons.setdefault(each.reason, []).append(each.rule)
+    for reason, rules in reasons.items():
+        say(f"{reason}:")
+        print(side_by_side(rules))
     say(f"{len(report.never):,} rules cannot match anything like the {report.events:,} events that came.")
