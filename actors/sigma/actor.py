@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,19 +197,16 @@ class SigmaActor:
 
     # -- life
 
-    def _restore(self) -> None:
-        """Take up what was known; who knows nothing begins with what is not committed yet."""
-        committed = self._store_reader.positions()
-        state = self._snapshots.load()
-        if state is not None:
+    def _restore(self, committed: Mapping[int, int]) -> None:
+        """Take up what was known; who knows nothing begins with what was not `committed` when it started."""
+        self._gaps = Gaps(committed)
+        if (state := self._snapshots.load()) is not None:
             try:
                 self._engine.restore(state["engine"])
                 self._gaps = Gaps(state["last"], map(tuple, state["gaps"]))
-                self._gaps.expect(committed)
-                return
             except (ValueError, KeyError, TypeError) as error:
                 self._snapshots.refuse(error)
-        self._gaps = Gaps(committed)
+        self._gaps.expect(self._store_reader.positions())
 
     async def _store(self) -> None:
         await self._snapshots.store(self._state())
@@ -228,12 +225,13 @@ class SigmaActor:
             await trio.sleep(SNAPSHOT_EVERY_S)
 
     async def run(self) -> None:
+        committed = self._store_reader.positions()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_on_drain, loading := trio.CancelScope())
             with loading:
                 await self._load_first()
             nursery.cancel_scope.cancel()
-        self._restore()
+        self._restore(committed)
         async with trio.open_nursery() as nursery:
             for task in (self._keep_rules, self._keep_filling, self._keep_snapshots, self._send_again):
                 nursery.start_soon(task)

@@ -2,7 +2,9 @@
 
 `cs-uri` is what the client asked for, `cs-uri-stem` and `cs-uri-query` its parts. Ours are `cs-uri-decoded`, path and query
 with escapes taken off up to three times and blanks made one, so that one rule sees what an attacker has wrapped; and
-`cs-headers-decoded`, the same of user agent and referrer, a line each. Both have at most `MAX_DECODED` characters.
+`cs-headers-decoded`, the same of user agent and referrer, a line each. Both have at most `MAX_DECODED` characters. An
+ordinary request, which has nothing but letters, digits and the signs that addresses are made of, has no `cs-uri-decoded`,
+so that the expressions which look for attacks are not tried on it.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ _NAMED = {
     "lt": "<", "gt": ">", "quot": '"', "apos": "'", "amp": "&", "colon": ":", "lpar": "(", "rpar": ")",
     "tab": "\t", "newline": "\n",
 }  # fmt: skip
+_ODD = re.compile(r"[^\w/.,?=&:~@%+-]|\.\.|--|://")
 _BLANKS = re.compile(r"[^\S\r\n]+")
 _BREAKS = re.compile(r"[\r\n]+")
 
@@ -80,7 +83,10 @@ def add_access(fields: dict[str, Any]) -> None:
     for target, ours in (("sc-bytes", "bytes"), ("cs-username", "user"), ("c-useragent", "cs-user-agent")):
         if ours in fields:
             fields[target] = fields[ours]
-    fields["cs-uri-decoded"] = decode(f"{stem}?{query}" if query else stem)
+    asked = f"{stem}?{query}" if query else stem
+    decoded = decode(asked)
+    if decoded != asked or _ODD.search(decoded):
+        fields["cs-uri-decoded"] = decoded
     headers = [decode(str(fields[name])) for name in ("cs-user-agent", "cs-referer") if name in fields]
     if headers:
         fields["cs-headers-decoded"] = "\n".join(headers)
