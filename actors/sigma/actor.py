@@ -22,16 +22,15 @@ from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.sigma.collection import collect
 from actors.sigma.engine import Engine
-from actors.sigma.exceptions import RuleException
 from actors.sigma.gaps import Gap, Gaps
-from actors.sigma.library import Library, LibraryState, Sources, state_of
+from actors.sigma.library import Library, LibraryState, state_of
+from actors.sigma.settings import CACHE, VERSION, Settings
 from actors.storage.reader import StoredBatch, StoreReader
 from protocol.columns import COLUMN_FRAMES
 from protocol.findings import Alert
 from protocol.messages import BatchKey, Events, Frame, Matched, decode_events
 from protocol.records import Attack, Event
 
-VERSION = 1
 FILL_EVERY_S = 1.0
 PAGE_EVENTS = 2_000
 LOOK_EVERY_S = 2.0  # for rules that have changed, or
@@ -40,12 +39,6 @@ MOST_SENT_AGAIN = 1_000  # alerts
 _ROOT = Path(__file__).resolve().parents[2]
 
 log = logging.getLogger(__name__)
-
-
-class Settings(msgspec.Struct, frozen=True):
-    sources: Sources
-    disabled: list[str] = []
-    exceptions: list[RuleException] = []
 
 
 class LoadingFailed(Exception):
@@ -58,7 +51,7 @@ class SigmaActor:
         self._report = context.report
         self._settings = msgspec.convert(dict(context.settings), Settings)
         self._snapshots = SnapshotFile(context, VERSION)
-        self._cache = context.state_dir / "rules.cache"
+        self._cache = context.state_dir / CACHE
         self._store_reader = StoreReader(context.state_dir / "store", quiet=True)
         self._engine = Engine(collect(()))
         self._in_force: LibraryState = ("", {})
@@ -219,7 +212,12 @@ class SigmaActor:
         await self._snapshots.store(self._state())
 
     def _state(self) -> dict[str, Any]:
-        return {"engine": self._engine.snapshot(), "last": self._gaps.last, "gaps": [list(gap) for gap in self._gaps.open()]}
+        return {
+            "engine": self._engine.snapshot(),
+            "last": self._gaps.last,
+            "gaps": [list(gap) for gap in self._gaps.open()],
+            "settings": msgspec.to_builtins(self._settings),
+        }
 
     async def _keep_snapshots(self) -> None:
         while True:
