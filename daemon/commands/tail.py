@@ -85,7 +85,10 @@ class Painter:
     def _alert(self, alert: dict[str, Any]) -> str:
         who = " ".join(f"{entity['type']}={_one_line(entity['value'])}" for entity in alert["entities"])
         severity = self._paint(f"ALERT {alert['severity']}", _ALERT_COLOURS.get(alert["severity"], "1"))
-        return f"{alert['ts'][11:23]} {severity} {_one_line(alert['title'])} {who} [{alert['id']}]"
+        attack = alert["attack"] or {}
+        place = " ".join(_one_line(attack[key]) for key in ("technique", "tactic") if attack.get(key))
+        parts = [alert["ts"][11:23], severity, _one_line(alert["title"]), who, place, f"[{alert['rule_id']} {alert['id']}]"]
+        return " ".join(filter(None, parts))
 
 
 def _one_line(text: str) -> str:

@@ -28,9 +28,15 @@ def test_the_page_shows_events_live_renders_markup_as_text_and_says_when_it_is_c
             await page.wait_for("document.querySelectorAll('#events tr').length === 2")
             assert "<img src=x" in await page.evaluate("document.querySelector('#events tr td.message').textContent")
             assert await page.evaluate("document.querySelectorAll('#events img, #events script').length") == 0
-            await page.wait_for("document.querySelectorAll('#subsystems li.ok').length === 9")
+            await page.wait_for("document.querySelectorAll('#subsystems li.ok').length === 10")
             assert await page.evaluate("document.title") == "Tocsin"
             assert await page.evaluate("document.getElementById('banner').hidden")
+            for _ in range(5):
+                own_daemon.send_udp(b"<38>Nov 23 10:00:00 bastion sshd[7]: Failed password for root from 10.0.1.42 port 22 ssh2")
+            await page.wait_for("document.querySelector('#alerts li[title=\"sigma ssh_brute_force\"] .attack') !== null")
+            chip = "document.querySelector('#alerts li[title=\"sigma ssh_brute_force\"] .attack').textContent"
+            assert await page.evaluate(chip) == "T1110.001 credential access"
+            assert await page.evaluate("document.querySelectorAll('#events tr .attack').length") == 5
             if folder := os.environ.get("SCREENSHOTS"):
                 await page.screenshot(Path(folder) / "page.png")
             assert page.complaints == []

@@ -31,6 +31,12 @@ function remember(id) {
   return true;
 }
 
+function attackChip(attack) {
+  const chip = element('span', [attack.technique, attack.tactic.replaceAll('-', ' ')].filter(Boolean).join(' '), 'attack');
+  chip.title = 'MITRE ATT&CK';
+  return chip;
+}
+
 function eventRow(event) {
   const row = document.createElement('tr');
   const severity = severityName(event.severity);
@@ -38,6 +44,7 @@ function eventRow(event) {
   row.append(element('td', event.event_ts.slice(11, 23)), element('td', event.source), element('td', severity, severity));
   const message = element('td', event.message, 'message');
   for (const entity of event.entities) message.append(' ', element('span', `${entity.type} ${entity.value}`, 'entity'));
+  if (event.attack) message.append(' ', attackChip(event.attack));
   row.append(message, element('td', event.anomaly_score.toFixed(2), 'score'));
   row.title = `${event.event_ts}  ${event.template_id}  threshold ${event.anomaly_threshold.toFixed(2)}`;
   return row;
@@ -48,7 +55,9 @@ function alertItem(alert) {
   item.className = alert.severity;
   item.append(element('strong', alert.severity), ' ', element('span', alert.title), ' ');
   for (const entity of alert.entities) item.append(element('span', `${entity.type} ${entity.value}`, 'entity'), ' ');
+  if (alert.attack) item.append(attackChip(alert.attack), ' ');
   item.append(element('time', alert.ts.replace('T', ' ')));
+  item.title = `${alert.rule_kind} ${alert.rule_id}`;
   return item;
 }
 
