@@ -46,6 +46,7 @@ _TARGETS: dict[str, tuple[str, int]] = {
     name: (target, rank) for target, names in _NAMES.items() for rank, name in enumerate(names.split())
 }
 _ADDRESSES = ("src_ip", "dst_ip")
+_REQUEST = ("cs-method", "cs-uri", "sc-status")
 _ADDRESS = re.compile(
     r"(?:IPV[46]/\w{1,4}/|\[)?(?:::ffff:)?"
     r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:%\w{1,15})?\]?(?:[:/]\d{1,5})?"
@@ -94,9 +95,9 @@ def _follow(plan: _Plan, fields: dict[str, Any]) -> None:
             value = value.strip("<>()[]'\"")
         if value is not None and not (isinstance(value, str) and value.lower() in _NOTHING):
             best[target] = (rank, value)
-    if "cs-uri" not in best:  # the method of a login, the status of a job
-        best.pop("cs-method", None)
-        best.pop("sc-status", None)
+    if "cs-uri" not in best or ("cs-method" not in best and "sc-status" not in best):
+        for target in _REQUEST:  # the method of a login, the status of a job, the path of a file
+            best.pop(target, None)
     for target in _ADDRESSES:
         fields.pop(target, None)  # one that is no address says nothing
     fields.update({target: value for target, (_, value) in best.items()})

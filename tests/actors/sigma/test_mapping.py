@@ -217,6 +217,10 @@ def test_what_is_not_of_a_kind_has_none_of_its_fields() -> None:
     fields, source = look("May 13 15:29:59 web app[7]: query of SRC and DST came back, all 3 parts")
     assert not {"query", "cs-uri", "CommandLine", "dst_ip", "outcome", "src_ip"} & fields.keys()
     assert not source.categories
+    fields, source = look('{"path": "/var/lib/app", "msg": "written"}')
+    assert "cs-uri" not in fields and "webserver" not in source.categories
+    fields, source = look(LAUREL.replace("-d", "/etc/passwd;id"))
+    assert "cs-uri" not in fields and source.fits("linux", "process_creation", "auditd")
 
 
 @pytest.mark.parametrize(
