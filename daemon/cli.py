@@ -24,7 +24,7 @@ COMMANDS = {
     "reload": "let a running daemon read its configuration anew",
     "quarantine": "list records that an actor died of; look at one, send it again or throw it away",
     "backup": "make a consistent copy of the state, of a running daemon too",
-    "rules": "look at Sigma rules: check, list, or test one on a line",
+    "rules": "live with Sigma rules: list, check, test, why, backtest, coverage, never",
     "demo": "send realistic traffic to a running daemon",
 }
 

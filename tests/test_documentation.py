@@ -95,12 +95,21 @@ def test_every_detector_is_in_the_tuning_page() -> None:
 # -- commands
 
 
+def all_options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the options of a parser and of its verbs."""
+    for action in parser._actions:
+        yield from (option for option in action.option_strings if option.startswith("--"))
+        if isinstance(action, argparse._SubParsersAction):
+            for verb in action.choices.values():
+                yield from all_options(verb)
+
+
 def options(command: str) -> tuple[list[str], set[str]]:
     """Return the options of a command of its own, and those that all have."""
     parser = make_parser([command])
     choices = next(action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     common = {"--help", "--config", "--state-dir"}
-    given = {option for action in choices[command]._actions for option in action.option_strings if option.startswith("--")}
+    given = set(all_options(choices[command]))
     return sorted(given - common), given & common
 
 
@@ -138,7 +147,10 @@ def test_every_word_of_a_frame_is_documented() -> None:
 def test_every_route_and_its_parameters_are_documented(path: str) -> None:
     assert path in rows(section(read("protocol.md"), "REST"))
     documented, name = rows(section(read("protocol.md"), "Parameters")), path.rpartition("/")[2]
-    for parameter in openapi()["paths"][path]["get"].get("parameters", []):
+    item = openapi()["paths"][path]
+    operations = [item[method] for method in ("get", "post") if method in item]
+    assert operations, path
+    for parameter in (each for operation in operations for each in operation.get("parameters", [])):
         row = documented.get(parameter["name"])
         assert row is not None, parameter["name"]
         assert name in row.split("|")[2], f"{parameter['name']} is a parameter of {name} too"

@@ -14,6 +14,7 @@ from actors.frontend.app import Door, make_app
 from actors.frontend.follow import Follower, Missing
 from actors.frontend.guard import Guard
 from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN
+from actors.frontend.rules import RuleDesk
 from actors.http.server import ServerStatistics, make_config, serve
 from actors.storage.damage import DamagedStore
 from actors.storage.reader import AlertQuery, EventQuery, StoreReader
@@ -40,7 +41,7 @@ class FrontEnd:
         self._context = context
         settings = msgspec.convert(context.settings, Settings)
         guard = Guard(settings.listen, settings.token, settings.allowed_origins)
-        self._door = Door(guard, StoreReader(context.state_dir / "store"))
+        self._door = Door(guard, StoreReader(context.state_dir / "store"), RuleDesk(context.state_dir))
         self._statistics = ServerStatistics(MAX_CONNECTIONS)
         self._events, self._alerts = Follower(), Follower()
 

@@ -17,7 +17,9 @@ from actors.frontend.hub import MAX_CLIENTS, Client, Hub
 from actors.frontend.metrics import expose
 from actors.frontend.openapi import openapi
 from actors.frontend.rest import Page, Problem
+from actors.frontend.rules import RuleDesk, View
 from actors.http.server import Connection, current_connection
+from actors.sigma.settings import ACTOR as SIGMA
 from actors.storage.reader import StoreReader
 from protocol.messages import Status
 
@@ -34,15 +36,17 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+MAX_BODY_BYTES = 64 << 10
 MAX_QUERIES = 4  # at once, each in a thread of its own
 
 
 class Door:
     """What the routes share."""
 
-    def __init__(self, guard: Guard, reader: StoreReader) -> None:
+    def __init__(self, guard: Guard, reader: StoreReader, rules: RuleDesk) -> None:
         self.guard = guard
         self.reader = reader
+        self.rules = rules
         self.hub = Hub()
         self.status: Status | None = None
         self._queries = trio.CapacityLimiter(MAX_QUERIES)
@@ -70,10 +74,11 @@ def _problem(problem: Problem) -> Response:
 def make_app(door: Door) -> QuartTrio:
     """Return the ASGI application."""
     app = QuartTrio("tocsin", static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=64 << 10, PROPAGATE_EXCEPTIONS=False)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     _add_guard(app, door)
     _add_stream(app, door)
     _add_history(app, door)
+    _add_rules(app, door)
     _add_health(app, door)
     _add_page(app)
     return app
@@ -111,6 +116,10 @@ def _add_guard(app: Quart, door: Door) -> None:
     @app.errorhandler(405)
     async def answer_method(_: Exception) -> Response:
         return _problem(Problem(405, "Method not allowed", "/api/v1/openapi.json lists what there is"))
+
+    @app.errorhandler(413)
+    async def answer_size(_: Exception) -> Response:
+        return _problem(Problem(413, "Too large", f"a body has at most {MAX_BODY_BYTES} bytes"))
 
     @app.errorhandler(500)
     async def answer_failure(_: Exception) -> Response:
@@ -156,7 +165,7 @@ async def _discard_input(stream: Websocket) -> None:
 def _add_history(app: Quart, door: Door) -> None:
     def page(read: Callable[..., Page]) -> Callable[[], Awaitable[Response]]:
         async def answer() -> Response:
-            given = {name: value for name, value in request.args.items() if name != "token"}
+            given = _given()
             return _json((await door.read(lambda: read(door.reader, given))).body())
 
         return answer
@@ -171,6 +180,49 @@ def _add_history(app: Quart, door: Door) -> None:
     @app.get("/api/v1/entities/<uuid>")
     async def entity(uuid: str) -> Response:
         return _json(await door.read(lambda: rest.get_entity(door.reader, uuid)))
+
+
+def _given() -> dict[str, str]:
+    """Return the query string of the request at hand; the guard has seen the token already."""
+    return {name: value for name, value in request.args.items() if name != "token"}
+
+
+def _add_rules(app: Quart, door: Door) -> None:
+    desk = door.rules
+
+    @app.before_request
+    async def check_enabled() -> None:
+        asked = request.path.startswith("/api/v1/rules")
+        if asked and door.status is not None and SIGMA not in door.status.health["actors"]:
+            raise Problem(503, "Switched off", "the daemon runs without rules: rules.enabled is false")
+
+    def view(what: View) -> Callable[[], Awaitable[Response]]:
+        async def answer() -> Response:
+            rest.Parameters(_given(), frozenset())
+            return _json(await door.read(lambda: desk.view(what)))
+
+        return answer
+
+    views: dict[str, View] = {"": "list", "/coverage": "coverage", "/never": "never"}
+    for path, what in views.items():
+        app.add_url_rule(f"/api/v1/rules{path}", f"rules_{what}", view(what), methods=["GET"])
+
+    @app.get("/api/v1/rules/<rule_id>")
+    async def rule(rule_id: str) -> Response:
+        return _json(await door.read(lambda: desk.rule(rule_id)))
+
+    @app.post("/api/v1/rules/<rule_id>/test")
+    async def test_rule(rule_id: str) -> Response:
+        body: bytes = await request.data
+        return _json(await desk.test(rule_id, body))
+
+    @app.get("/api/v1/rules/<rule_id>/why")
+    async def why(rule_id: str) -> Response:
+        return _json(await desk.why(rule_id, _given()))
+
+    @app.get("/api/v1/rules/<rule_id>/backtest")
+    async def backtest(rule_id: str) -> Response:
+        return _json(await desk.backtest(rule_id, _given()))
 
 
 def _add_health(app: Quart, door: Door) -> None:

@@ -96,7 +96,49 @@ def _schemas() -> dict[str, Any]:
         "Template": _object(
             {"id": _TEXT, "template": _TEXT, "event_count": {"type": "integer"}, "first_seen": _TIME, "last_seen": _TIME}
         ),
+        "Rule": _object(
+            {
+                "id": _TEXT,
+                "uuid": _TEXT,
+                "title": _TEXT,
+                "level": {"enum": ["informational", "low", "medium", "high", "critical"]},
+                "kind": {"enum": ["rule", "correlation"]},
+                "logsource": _TEXT,
+                "tags": {"type": "array", "items": _TEXT},
+                "path": _TEXT,
+                "line": {"type": "integer"},
+                "own": {"type": "boolean"},
+                "state": {"enum": ["in force", "switched off", "refused"]},
+                "silent": {"type": "boolean"},
+                "matched": {"type": ["integer", "null"]},
+                "last_matched": {"type": ["string", "null"]},
+            }
+        ),
+        "Refusal": _object({"path": _TEXT, "line": {"type": "integer"}, "reason": _TEXT}),
         "Problem": _object({"type": _TEXT, "status": {"type": "integer"}, "title": _TEXT, "detail": _TEXT}),
+    }
+
+
+def _rules() -> dict[str, Any]:
+    """Return the routes of rules."""
+    anything = {"type": "object"}
+    lists = {"rules": {"type": "array", "items": _ref("Rule")}, "refused": {"type": "array", "items": _ref("Refusal")}}
+    lines = {"required": True, "content": {"text/plain": {"schema": _TEXT}}}
+    test = {"summary": "what a rule says of log lines", "requestBody": lines, "responses": _answer(anything)}
+    event = {**_parameter("event", _TEXT, "id of an event"), "required": True}
+    span = [_parameter("since", _TIME, "at or after this time"), _parameter("until", _TIME, "before this time")]
+    routes = {
+        "/{id}": _get("one rule or correlation", _ref("Rule")),
+        "/{id}/test": {"post": test},
+        "/{id}/why": _get("why a rule matches a stored event or not, clause by clause", anything, [event]),
+        "/{id}/backtest": _get("what a rule would have done with what is stored", anything, span),
+    }
+    of_rule = {"parameters": [_path_parameter("id", "id or UUID of a rule or correlation")]}
+    return {
+        "/api/v1/rules": _get("rules and correlations, and what is refused", _object(lists)),
+        "/api/v1/rules/coverage": _get("the rules in force as a layer of the ATT&CK Navigator", anything),
+        "/api/v1/rules/never": _get("which rules can never match what came", anything),
+        **{f"/api/v1/rules{path}": route | of_rule for path, route in routes.items()},
     }
 
 
@@ -118,6 +160,7 @@ def openapi() -> dict[str, Any]:
             "/api/v1/alerts/{id}": {"get": alert, "parameters": [_path_parameter("id", "alr_ and a ULID")]},
             "/api/v1/entities/{uuid}": {"get": entity, "parameters": [_path_parameter("uuid", "UUID of an entity")]},
             "/api/v1/templates": _get("templates by id", _page("templates", "Template"), [_CURSOR, _LIMIT]),
+            **_rules(),
             "/api/v1/health": _get("how the daemon and each actor is", anything),
             "/metrics": _get("Prometheus text", _TEXT, kind="text/plain"),
             "/api/v1/metrics": _get("Prometheus text", _TEXT, kind="text/plain"),

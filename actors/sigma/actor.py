@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,15 @@ from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.sigma.collection import collect
 from actors.sigma.engine import Engine
-from actors.sigma.exceptions import RuleException
 from actors.sigma.gaps import Gap, Gaps
-from actors.sigma.library import Library, LibraryState, Sources, state_of
+from actors.sigma.library import Library, LibraryState, state_of
+from actors.sigma.settings import CACHE, VERSION, Settings
 from actors.storage.reader import StoredBatch, StoreReader
 from protocol.columns import COLUMN_FRAMES
 from protocol.findings import Alert
 from protocol.messages import BatchKey, Events, Frame, Matched, decode_events
 from protocol.records import Attack, Event
 
-VERSION = 1
 FILL_EVERY_S = 1.0
 PAGE_EVENTS = 2_000
 LOOK_EVERY_S = 2.0  # for rules that have changed, or
@@ -40,12 +39,6 @@ MOST_SENT_AGAIN = 1_000  # alerts
 _ROOT = Path(__file__).resolve().parents[2]
 
 log = logging.getLogger(__name__)
-
-
-class Settings(msgspec.Struct, frozen=True):
-    sources: Sources
-    disabled: list[str] = []
-    exceptions: list[RuleException] = []
 
 
 class LoadingFailed(Exception):
@@ -58,7 +51,7 @@ class SigmaActor:
         self._report = context.report
         self._settings = msgspec.convert(dict(context.settings), Settings)
         self._snapshots = SnapshotFile(context, VERSION)
-        self._cache = context.state_dir / "rules.cache"
+        self._cache = context.state_dir / CACHE
         self._store_reader = StoreReader(context.state_dir / "store", quiet=True)
         self._engine = Engine(collect(()))
         self._in_force: LibraryState = ("", {})
@@ -204,25 +197,27 @@ class SigmaActor:
 
     # -- life
 
-    def _restore(self) -> None:
-        """Take up what was known; who knows nothing begins with what is not committed yet."""
-        committed = self._store_reader.positions()
-        state = self._snapshots.load()
-        if state is not None:
+    def _restore(self, committed: Mapping[int, int]) -> None:
+        """Take up what was known; who knows nothing begins with what was not `committed` when it started."""
+        self._gaps = Gaps(committed)
+        if (state := self._snapshots.load()) is not None:
             try:
                 self._engine.restore(state["engine"])
                 self._gaps = Gaps(state["last"], map(tuple, state["gaps"]))
-                self._gaps.expect(committed)
-                return
             except (ValueError, KeyError, TypeError) as error:
                 self._snapshots.refuse(error)
-        self._gaps = Gaps(committed)
+        self._gaps.expect(self._store_reader.positions())
 
     async def _store(self) -> None:
         await self._snapshots.store(self._state())
 
     def _state(self) -> dict[str, Any]:
-        return {"engine": self._engine.snapshot(), "last": self._gaps.last, "gaps": [list(gap) for gap in self._gaps.open()]}
+        return {
+            "engine": self._engine.snapshot(),
+            "last": self._gaps.last,
+            "gaps": [list(gap) for gap in self._gaps.open()],
+            "settings": msgspec.to_builtins(self._settings),
+        }
 
     async def _keep_snapshots(self) -> None:
         while True:
@@ -230,12 +225,13 @@ class SigmaActor:
             await trio.sleep(SNAPSHOT_EVERY_S)
 
     async def run(self) -> None:
+        committed = self._store_reader.positions()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_on_drain, loading := trio.CancelScope())
             with loading:
                 await self._load_first()
             nursery.cancel_scope.cancel()
-        self._restore()
+        self._restore(committed)
         async with trio.open_nursery() as nursery:
             for task in (self._keep_rules, self._keep_filling, self._keep_snapshots, self._send_again):
                 nursery.start_soon(task)

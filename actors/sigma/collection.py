@@ -31,6 +31,24 @@ class Collection(msgspec.Struct, frozen=True):
         """Return the rule or correlation of this name or UUID."""
         return next((each for each in self.all() if name in (each.id, each.uuid)), None)
 
+    def closure(self, targets: Iterable[Rule | Correlation]) -> Collection:
+        """Return these and all that they refer to, as a collection of its own."""
+        known = {each.id: each for each in self.all()}
+        wanted: dict[str, Rule | Correlation] = {}
+        waiting = list(targets)
+        while waiting:
+            each = waiting.pop()
+            if each.id not in wanted:
+                wanted[each.id] = each
+                waiting += [known[name] for name in each.rules] if isinstance(each, Correlation) else []
+        rules = tuple(rule for rule in self.rules if rule.id in wanted)
+        return Collection(rules, tuple(each for each in self.correlations if each.id in wanted), self.silent)
+
+    def id_of(self, name: str) -> str:
+        """Return the id that a name or UUID stands for; the name itself if nothing in force has it."""
+        found = self.find(name)
+        return name if found is None else found.id
+
 
 def collect(documents: Iterable[Document], disabled: Iterable[str] = (), named: Iterable[str] = ()) -> Collection:
     """Return what is in force. `disabled`: ids of what is switched off; `named`: of what exceptions speak of."""

@@ -62,6 +62,10 @@ class Correlation(msgspec.Struct, frozen=True, tag="correlation", tag_field="is"
         """Tell whether the criteria hold of a number."""
         return all(OPERATORS[each.operator](seen, each.count) for each in self.criteria)
 
+    def names_for(self, rule: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the fields that names, which may be aliases, mean in events of a rule that it refers to."""
+        return tuple(self.aliases[name][rule] if name in self.aliases else name for name in names)
+
     def wanted(self) -> str:
         """Return the condition in words: `gte 10`, `(a and (not b))`."""
         return ", ".join(map(str, self.criteria)) if self.expression is None else _worded(self.expression)

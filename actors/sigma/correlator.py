@@ -62,15 +62,10 @@ class _Listener:
         self.correlation = correlation
         self.groups = Groups(correlation, max_groups, max_entries)
         self.apart = 0  # occurrences that lacked a field
-        self._group_fields = [self._names(rule, correlation.group_by) for rule in correlation.rules]
-        self._value_fields = [self._names(rule, correlation.fields) for rule in correlation.rules]
+        self._group_fields = [correlation.names_for(rule, correlation.group_by) for rule in correlation.rules]
+        self._value_fields = [correlation.names_for(rule, correlation.fields) for rule in correlation.rules]
         self._wanted = correlation.wanted()
         self.digest = _digest(correlation)
-
-    def _names(self, rule: str, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the fields that names mean in events of a rule."""
-        aliases = self.correlation.aliases
-        return tuple(aliases[name][rule] if name in aliases else name for name in names)
 
     def feed(self, occurrence: _Occurrence, places: Sequence[int]) -> list[Firing]:
         """Take an occurrence that matched the rules at these places."""

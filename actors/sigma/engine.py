@@ -4,7 +4,8 @@ A rule of the level `informational` only places the event and rings for nobody (
 rule that a correlation refers to rings only if that correlation says `generate`.
 
 State: the correlations' (bounded by `correlator.py`), and the alerts of the last `MEMORY` events that had any, so that an
-event that is sent again has the same alerts and counts in no correlation twice.
+event that is sent again has the same alerts and counts in no correlation twice; how often each rule in force matched and
+when last; and what the site sends (bounded by `seen.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.recent import Recent
 from actors.sigma.alerts import alert_of_firing, alert_of_match
@@ -21,12 +23,13 @@ from actors.sigma.correlator import Correlator
 from actors.sigma.exceptions import Exceptions, RuleException
 from actors.sigma.rules import Rule
 from actors.sigma.ruleset import RuleSet
+from actors.sigma.seen import Seen
 from actors.sigma.subject import Subject
 from protocol.findings import Alert
 from protocol.records import Attack, Event
 
 MEMORY = 2_000  # events
-VERSION = 1
+VERSION = 2
 _LEVELS = ("informational", "low", "medium", "high", "critical")
 
 
@@ -43,18 +46,22 @@ NOTHING = Outcome(None, ())
 class Engine:
     def __init__(self, collection: Collection, exceptions: Sequence[RuleException] = ()) -> None:
         self.collection = collection
-        self.matched: dict[str, int] = {}  # {rule: events that matched it}, since the start
+        self.matched: dict[str, int] = {}  # {rule: events that matched it}
+        self.last_matched: dict[str, int] = {}  # {rule: event_ns of the last of them}
+        self.seen = Seen()
         self._rules = RuleSet(collection.rules)
         self._silent = collection.silent
         self._correlations = {each.id: each for each in collection.correlations}
         self._correlator = Correlator(collection.correlations)
-        self._exceptions = Exceptions(exceptions)
+        self._exceptions = Exceptions([replace(each, rule=collection.id_of(each.rule)) for each in exceptions])
         self._remembered: Recent[str, list[Alert]] = Recent(MEMORY)
         self.excepted = 0
 
     def take(self, event: Event, *, learn: bool = True) -> Outcome:
         """Return what the rules say of an event. `learn`: it was not seen before."""
         subject, source = self._rules.subject_of(event)
+        if learn:
+            self.seen.note(source, subject.fields)
         matching = self._rules.match(subject, source)
         if not matching:
             return NOTHING
@@ -68,11 +75,16 @@ class Engine:
         alerts = [alert_of_match(rule, event, subject.fields) for rule in rules if self._rings(rule)]
         if learn:
             for rule in rules:
-                self.matched[rule.id] = self.matched.get(rule.id, 0) + 1
+                self.count(rule.id, event)
             alerts += self._correlate(event, subject, rules)
         if alerts:
             self._remembered.use(event.id, list)[:] = alerts
         return Outcome(attack, alerts)
+
+    def count(self, rule: str, event: Event) -> None:
+        """Count an event that a rule or correlation matched."""
+        self.matched[rule] = self.matched.get(rule, 0) + 1
+        self.last_matched[rule] = event.event_ns
 
     def _rings(self, rule: Rule) -> bool:
         return rule.level != "informational" and rule.id not in self._silent
@@ -87,7 +99,7 @@ class Engine:
         keys = [rule.id for rule in rules]
         for firing in self._correlator.feed(event.event_ns, event.id, keys, subject.fields):
             correlation = self._correlations[firing.correlation]
-            self.matched[correlation.id] = self.matched.get(correlation.id, 0) + 1
+            self.count(correlation.id, event)
             around = Subject({**subject.fields, **firing.group}, subject.message)
             if correlation.id in self._silent or correlation.level == "informational":
                 continue
@@ -103,15 +115,30 @@ class Engine:
 
     def snapshot(self) -> dict[str, Any]:
         remembered = [[event, msgspec.to_builtins(alerts)] for event, alerts in self._remembered.items()]
-        return {"version": VERSION, "correlator": self._correlator.snapshot(), "remembered": remembered}
+        return {
+            "version": VERSION,
+            "correlator": self._correlator.snapshot(),
+            "remembered": remembered,
+            "matched": [[rule, count, self.last_matched[rule]] for rule, count in self.matched.items()],
+            "seen": self.seen.snapshot(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up the state of `snapshot`. Raises ValueError if it is of another version."""
         if state.get("version") != VERSION:
             raise ValueError(f"sigma: snapshot of version {state.get('version')}, this is {VERSION}")
         self._correlator.restore(state["correlator"])
+        self._restore_counts(state["matched"])
+        self.seen.restore(state["seen"])
         for event, alerts in state["remembered"]:
             self._remembered[event] = msgspec.convert(alerts, list[Alert])
+
+    def _restore_counts(self, counts: list[Any]) -> None:
+        """Take up how often rules matched, of those that are in force."""
+        in_force = {each.id for each in self.collection.all()}
+        known = [entry for entry in counts if entry[0] in in_force]
+        self.matched = {rule: count for rule, count, _ in known}
+        self.last_matched = {rule: last_ns for rule, _, last_ns in known}
 
 
 def attack_of_strongest(rules: Sequence[Rule]) -> Attack | None:

@@ -44,6 +44,9 @@ def fields_of(event: Event) -> dict[str, Any]:
         _add_nested(fields, event.fields)
     message = event.message
     fields.setdefault("message", message)
+    if "EventID" in fields and "Channel" in fields:  # Windows says in fields what others say in words
+        add_known_names(fields)
+        return fields
     _add_kind(fields, message)
     add_origin(fields, message, event.entities)
     if "outcome" not in fields:

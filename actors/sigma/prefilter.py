@@ -57,35 +57,51 @@ class Prefilter:
     """Finds the places of the rules that an event may match. `clauses` has one entry a rule."""
 
     def __init__(self, clauses: Sequence[Sequence[Clause]]) -> None:
-        self._always = [place for place, each in enumerate(clauses) if not each]
-        self._others = {place: tuple(each[1 : MOST_CLAUSES + 1]) for place, each in enumerate(clauses) if len(each) > 1}
-        places: dict[str, list[int]] = {}
+        numbers: dict[str, int] = {}
+        self._always: list[int] = []
+        self._others: dict[int, list[frozenset[int]]] = {}  # {place: clauses of which a word has to be there too, by number}
+        triggers: dict[int, list[int]] = {}
         for place, each in enumerate(clauses):
-            for word in each[0] if each else ():
-                places.setdefault(word, []).append(place)
-            for word in frozenset().union(*each[1 : MOST_CLAUSES + 1]):
-                places.setdefault(word, [])
+            if not each:
+                self._always.append(place)
+                continue
+            first, *others = [_numbered(clause, numbers) for clause in each[: MOST_CLAUSES + 1]]
+            if others:
+                self._others[place] = others
+            for number in first:
+                triggers.setdefault(number, []).append(place)
+        self._triggers = [tuple(triggers.get(number, ())) for number in range(len(numbers))]
         self._automaton = ahocorasick.Automaton()
-        for word, found in places.items():
-            self._automaton.add_word(word, (word, tuple(found)))
+        for word, number in numbers.items():
+            self._automaton.add_word(word, number)
         self._automaton.make_automaton()
-        self._empty = not places
 
     def candidates(self, text: str) -> list[int]:
         """Return the places of the rules that may match an event of this folded text, rising."""
-        if self._empty:
+        if not self._triggers:
             return self._always
-        hits = {hit for _, hit in self._automaton.iter(text)}
-        words = {word for word, _ in hits}
-        found = {place for _, places in hits for place in places if self._has_others(place, words)}
-        found.update(self._always)
+        words = {number for _, number in self._automaton.iter(text)}
+        if not words:
+            return self._always
+        found = set(self._always)
+        for number in words:
+            for place in self._triggers[number]:
+                others = self._others.get(place)
+                if others is None or _all_met(others, words):
+                    found.add(place)
         return sorted(found)
 
-    def _has_others(self, place: int, words: set[str]) -> bool:
-        for clause in self._others.get(place, ()):  # noqa: SIM110  a generator costs twice as much here
-            if clause.isdisjoint(words):
-                return False
-        return True
+
+def _numbered(clause: Clause, numbers: dict[str, int]) -> frozenset[int]:
+    """Return the words of a clause by number; new ones get the next."""
+    return frozenset(numbers.setdefault(word, len(numbers)) for word in clause)
+
+
+def _all_met(clauses: list[frozenset[int]], words: set[int]) -> bool:
+    for clause in clauses:  # noqa: SIM110  a generator costs twice as much here
+        if clause.isdisjoint(words):
+            return False
+    return True
 
 
 def fields_named(condition: Condition) -> set[str]:

@@ -43,3 +43,7 @@ class Rule(msgspec.Struct, frozen=True, tag="rule", tag_field="is"):
 
     def is_meant_for(self, source: LogSource) -> bool:
         return source.fits(self.product, self.category, self.service)
+
+    def meant_for(self) -> str:
+        """Return its logsource in words: `linux, sshd`."""
+        return ", ".join(part for part in (self.product, self.category, self.service) if part) or "everything"

@@ -38,7 +38,9 @@ class Subject:
         """Return the same without regard to case."""
         known = self._folded.get(field)
         if known is None:
-            known = self._folded[field] = tuple([text.lower() for text in self.texts(field)])
+            value = self.fields.get(field)
+            texts = (value,) if type(value) is str else self.texts(field)
+            known = self._folded[field] = tuple([text.lower() for text in texts])
         return known
 
     def folded_message(self) -> tuple[str, ...]:

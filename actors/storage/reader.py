@@ -204,6 +204,15 @@ class StoreReader:
         page = rows[: query.limit]
         return [event for _, event in page], page[-1][0] if len(rows) > query.limit else None
 
+    def event(self, event_id: str) -> JudgedEvent:
+        """Return one event. Raises UnknownId, and ValueError for what is no id of an event."""
+        number = decode_ulid(event_id).to_bytes(16)
+        for path in self._days("desc"):
+            with self._open(path) as day:
+                if day is not None and (row := _rows(day, "select body from events where id = ?", (number,))):
+                    return decode_judged_one(row[0][0])
+        raise UnknownId(event_id)
+
     def _sequence_of(self, event_id: str) -> int:
         number = decode_ulid(event_id).to_bytes(16)
         for path in self._days("desc"):

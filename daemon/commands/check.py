@@ -1,4 +1,5 @@
-"""`tocsin check`: lists every fault of the configuration. Reading it has done the work already: it is good if we get here.
+"""`tocsin check`: lists every fault of the configuration. Reading it has done most of the work already: what is left to look
+at is the rules that it names.
 
 `tocsin check --store` verifies what a daemon has stored, one that runs too.
 """
@@ -7,12 +8,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from daemon.configuration import Configuration
+from daemon.commands.rule_files import RulesUnreadable, open_workbench, show
+from daemon.configuration import Configuration, Rules
 from daemon.logs import escape_controls
 from daemon.places import state_directory
 from daemon.store_check import check_state
+
+EX_CONFIG = 78  # sysexits.h
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +25,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Say that the configuration is good; return 0. With --store: list the faults of what is stored; return 1 if any."""
+    """Say that the configuration is good; return 0, or 78 if rules are refused. With --store: the same of the store; 1 if any."""
     if arguments.store:
         return _check_store(state_directory(configuration, arguments.state_dir))
+    if faults := list(_rule_faults(configuration, state_directory(configuration, arguments.state_dir))):
+        for fault in faults:
+            print(f"tocsin: {escape_controls(fault)}", file=sys.stderr)
+        return EX_CONFIG
     detectors = ", ".join(name for name, detector in configuration.detectors.items() if detector.enabled)
     print("The configuration is good.")
     print(f"Receivers: {', '.join(configuration.receivers.enabled())}. Detectors: {detectors}.")
     return 0
+
+
+def _rule_faults(configuration: Configuration, state_dir: Path) -> Iterator[str]:
+    """Yield what is refused of the rules, if the configuration says anything of them."""
+    rules = configuration.rules
+    if not rules.enabled or rules == Rules():
+        return
+    try:
+        yield from map(str, open_workbench(configuration, state_dir).collection.refusals)
+    except RulesUnreadable as error:
+        yield str(error)
 
 
 def _check_store(state_dir: Path) -> int:
@@ -34,16 +54,10 @@ def _check_store(state_dir: Path) -> int:
         print(f"tocsin: there is no store in {state_dir}: name the daemon's --state-dir or --config", file=sys.stderr)
         return 1
     faults = 0
-    for fault in check_state(state_dir, _show):
-        _show("")
+    for fault in check_state(state_dir, show):
+        show("")
         print(escape_controls(str(fault)))
         faults += 1
-    _show("")
+    show("")
     print(f"{state_dir}: {faults} faults." if faults else f"{state_dir}: everything that is stored is good.")
     return 1 if faults else 0
-
-
-def _show(name: str) -> None:
-    """Show what is being read, on a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{name}", end="", file=sys.stderr, flush=True)

@@ -40,13 +40,13 @@ class OrdinaryDay:
         self._people = ["alice", "bob", "carol", "deploy"]
         self._homes = {name: f"198.51.100.{20 + i}" for i, name in enumerate(self._people)}
         self._visitors = [f"203.0.113.{i}" for i in range(1, 200)]
-        self._kinds: list[tuple[Callable[[], Line], int]] = [
+        self._kinds: list[tuple[Callable[[], Line], float]] = [
             (self._visit, 60),
             (self._query, 14),
             (self._login, 6),
             (self._sudo, 4),
             (self._cron, 8),
-            (self._mistyped, 1),
+            (self._mistyped, 0.01),
             (self._slow_query, 2),
             (self._checkpoint, 3),
             (self._backup, 2),

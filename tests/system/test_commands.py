@@ -138,24 +138,3 @@ def test_a_killed_daemons_sockets_are_cleared_away_by_the_next(own_daemon: Daemo
     assert left.exists()
     own_daemon.start()
     assert not left.exists() and Path(own_daemon.health()["runtime_dir"]).exists()
-
-
-def test_rules_are_checked_listed_and_tried_on_a_line(tmp_path: Path) -> None:
-    good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
-    good.write_text(
-        "title: Failed SSH password\nname: failed\nlogsource: {product: linux, service: sshd}\n"
-        "detection:\n    words: ['Failed password']\n    root: {user: root}\n    condition: words and root\nlevel: low\n"
-    )
-    bad.write_text(good.read_text().replace("user: root", "'user|re': '(?=x)'"))
-    checked = tocsin("rules", "check", str(tmp_path))
-    assert checked.returncode == 1 and "1 rules load, 1 are refused." in checked.stdout
-    assert checked.stderr.startswith(f"{bad}:4: ")
-    assert "low" in tocsin("rules", "list", str(good)).stdout
-    line = "<38>Nov 23 10:00:00 web sshd[7]: Failed password for %s from 192.0.2.7 port 22 ssh2"
-    matched = tocsin("rules", "test", str(good), line % "root")
-    assert matched.returncode == 0 and matched.stdout.startswith("failed matches: low, Failed SSH password")
-    refused = tocsin("rules", "test", str(good), line % "bob")
-    assert refused.returncode == 1 and re.search(r"fails +user String root", refused.stdout)
-    elsewhere = tocsin("rules", "test", str(good), (line % "root").replace("sshd", "cron"))
-    assert elsewhere.returncode == 1 and "it is meant for linux, sshd; the line is linux, cron syslog" in elsewhere.stdout
-    assert tocsin("rules", "check", str(tmp_path / "none")).returncode == 2

@@ -178,6 +178,27 @@ def test_one_that_knows_nothing_leaves_history_alone(site: Site) -> None:
     run(test)
 
 
+def test_what_is_committed_while_it_reads_its_rules_for_the_first_time_is_judged(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = SigmaActor._refresh
+
+    async def commit_and_read(self: SigmaActor) -> bool:
+        site.commit(3, 10)
+        monkeypatch.setattr(SigmaActor, "_refresh", read)
+        return await read(self)
+
+    async def test(nursery: trio.Nursery) -> None:
+        site.commit(1, 2)
+        monkeypatch.setattr(SigmaActor, "_refresh", commit_and_read)
+        running = await start(nursery, site.context())
+        await wait_for(running.context, 1)
+        assert alerts(running.context)[0].event_ids[0] == site.events[2].id
+        await running.drain()
+
+    run(test)
+
+
 def test_its_last_alerts_are_sent_again_when_something_was_lost(site: Site) -> None:
     async def test(nursery: trio.Nursery) -> None:
         running = await start(nursery, site.context())

@@ -1,0 +1,136 @@
+"""Rules over REST: what is light is read here in a thread, what is heavy is done by a process of its own.
+
+Light is the list, a rule, coverage and what can never match. To try a rule on lines, on a stored event or on the past may take
+seconds of a whole core: those run as `python -m actors.sigma.workbench`, at most `MAX_HEAVY` at once and for `LIMIT_S` each,
+so that the stream does not wait for them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import trio
+
+from actors.frontend.rest import Parameters, Problem
+from actors.sigma.library import Library
+from actors.sigma.settings import CACHE
+from actors.sigma.workbench import MAX_LINES, Answer, NotReady, NotThere, Order, Workbench
+
+MAX_HEAVY = 2
+LIMIT_S = 30.0  # waiting for others included
+BACKTEST_S = 20.0  # then it stops by itself and tells how far it came
+_ROOT = Path(__file__).resolve().parents[2]
+
+View = Literal["list", "coverage", "never"]
+
+
+class RuleDesk:
+    """State: the library of rules as it was read last, as large as the rules are."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._library: tuple[tuple[int, int], Library] | None = None
+        self._heavy = trio.CapacityLimiter(MAX_HEAVY)
+
+    # -- light
+
+    def view(self, what: View) -> bytes:
+        """Return the list, the layer of the ATT&CK Navigator, or what can never match. Raises Problem."""
+        try:
+            workbench = self._workbench()
+            views = {"list": workbench.listing, "coverage": workbench.coverage, "never": workbench.never}
+            return msgspec.json.encode(views[what]())
+        except NotReady as error:
+            raise _not_ready(str(error)) from error
+
+    def rule(self, name: str) -> bytes:
+        """Return one rule by its id or UUID. Raises Problem."""
+        try:
+            return msgspec.json.encode(self._workbench().entry(name))
+        except NotReady as error:
+            raise _not_ready(str(error)) from error
+        except NotThere as error:
+            raise Problem(404, "Not found", str(error)) from error
+
+    def _workbench(self) -> Workbench:
+        """Return the workbench over what the actor left; the library is read again only if it is another one."""
+        path = self._state_dir / CACHE
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise NotReady("the rules are not read yet; ask again in a few seconds") from error
+        signature, kept = (status.st_mtime_ns, status.st_size), self._library
+        library = kept[1] if kept is not None and kept[0] == signature else Library.open(path)
+        self._library = signature, library
+        return Workbench.of_daemon(self._state_dir, library)
+
+    # -- heavy
+
+    async def test(self, rule: str, body: bytes) -> bytes:
+        """Try a rule on lines of text. Raises Problem."""
+        lines = [line.decode("utf-8", "replace") for line in body.splitlines()]
+        if not 1 <= len(lines) <= MAX_LINES:
+            raise Problem(400, "Bad body", f"the body has 1 to {MAX_LINES} log lines, not {len(lines)}")
+        return await self._obey(Order("test", str(self._state_dir), rule, lines=lines))
+
+    async def why(self, rule: str, given: Mapping[str, str]) -> bytes:
+        """Tell why a rule matches a stored event or not. Raises Problem."""
+        event = Parameters(given, frozenset({"event"})).take("event", str, "the id of an event")
+        if event is None:
+            raise Problem(400, "Bad parameter", "event is missing: the id of an event")
+        return await self._obey(Order("why", str(self._state_dir), rule, event=event))
+
+    async def backtest(self, rule: str, given: Mapping[str, str]) -> bytes:
+        """Tell what a rule would have done with a span of the past. Raises Problem."""
+        parameters = Parameters(given, frozenset({"since", "until"}))
+        since_ns, until_ns = parameters.time("since"), parameters.time("until")
+        order = Order("backtest", str(self._state_dir), rule, since_ns=since_ns, until_ns=until_ns, most_s=BACKTEST_S)
+        return await self._obey(order)
+
+    async def _obey(self, order: Order) -> bytes:
+        """Have a process do what is ordered. Raises Problem."""
+        with trio.move_on_after(LIMIT_S):
+            async with self._heavy:
+                return _body_of(await _run_workbench(msgspec.json.encode(order)))
+        raise Problem(
+            503, "Busy", f"this took longer than {LIMIT_S:g} s; ask for less, or on the machine itself: tocsin rules"
+        )
+
+
+async def _run_workbench(order: bytes) -> bytes:
+    done = await trio.run_process(
+        [sys.executable, "-P", "-s", "-m", "actors.sigma.workbench"],
+        stdin=order,
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        deliver_cancel=_kill,
+        env={"PYTHONPATH": str(_ROOT), "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+    )
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "backslashreplace").strip().rpartition("\n")[2]
+        raise Problem(500, "Internal error", f"the process that tries rules ended with status {done.returncode}: {said[:300]}")
+    return done.stdout
+
+
+async def _kill(process: Any) -> None:
+    """End it at once: it ignores the gentler signals, as its parent does, and has nothing to put in order."""
+    process.kill()
+
+
+def _body_of(raw: bytes) -> bytes:
+    answer = msgspec.json.decode(raw, type=Answer)
+    if answer.status == 404:
+        raise Problem(404, "Not found", msgspec.json.decode(answer.body, type=str))
+    if answer.status != 200:
+        raise _not_ready(msgspec.json.decode(answer.body, type=str))
+    return bytes(answer.body)
+
+
+def _not_ready(detail: str) -> Problem:
+    return Problem(503, "Starting", detail)
