@@ -7,16 +7,15 @@ so that the stream does not wait for them.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import trio
 
 from actors.frontend.rest import Parameters, Problem
+from actors.process import ProcessFailed, run_module
 from actors.sigma.library import Library
 from actors.sigma.settings import CACHE
 from actors.sigma.workbench import MAX_LINES, Answer, NotReady, NotThere, Order, Workbench
@@ -24,7 +23,6 @@ from actors.sigma.workbench import MAX_LINES, Answer, NotReady, NotThere, Order,
 MAX_HEAVY = 2
 LIMIT_S = 30.0  # waiting for others included
 BACKTEST_S = 20.0  # then it stops by itself and tells how far it came
-_ROOT = Path(__file__).resolve().parents[2]
 
 View = Literal["list", "coverage", "never"]
 
@@ -97,30 +95,14 @@ class RuleDesk:
         with trio.move_on_after(LIMIT_S):
             async with self._heavy:
                 return _body_of(await _run_workbench(msgspec.json.encode(order)))
-        raise Problem(
-            503, "Busy", f"this took longer than {LIMIT_S:g} s; ask for less, or on the machine itself: tocsin rules"
-        )
+        raise Problem(503, "Busy", f"this took longer than {LIMIT_S:g} s; ask for less, or on the machine itself: tocsin rules")
 
 
 async def _run_workbench(order: bytes) -> bytes:
-    done = await trio.run_process(
-        [sys.executable, "-P", "-s", "-m", "actors.sigma.workbench"],
-        stdin=order,
-        capture_stdout=True,
-        capture_stderr=True,
-        check=False,
-        deliver_cancel=_kill,
-        env={"PYTHONPATH": str(_ROOT), "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-    )
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "backslashreplace").strip().rpartition("\n")[2]
-        raise Problem(500, "Internal error", f"the process that tries rules ended with status {done.returncode}: {said[:300]}")
-    return done.stdout
-
-
-async def _kill(process: Any) -> None:
-    """End it at once: it ignores the gentler signals, as its parent does, and has nothing to put in order."""
-    process.kill()
+    try:
+        return await run_module("actors.sigma.workbench", order)
+    except ProcessFailed as error:
+        raise Problem(500, "Internal error", f"the process that tries rules ended badly: {str(error)[:300]}") from error
 
 
 def _body_of(raw: bytes) -> bytes:

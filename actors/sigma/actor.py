@@ -9,10 +9,7 @@ Rules are read by a process of their own (`loading.py`), at the start if they ha
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from collections.abc import Container, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +17,7 @@ import trio
 
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from actors.process import ProcessFailed, run_module
 from actors.sigma.collection import collect
 from actors.sigma.engine import Engine
 from actors.sigma.gaps import Gap, Gaps
@@ -36,7 +34,6 @@ PAGE_EVENTS = 2_000
 LOOK_EVERY_S = 2.0  # for rules that have changed, or
 LOOK_SHARE = 20  # times as long as looking takes, if that is longer
 MOST_SENT_AGAIN = 1_000  # alerts
-_ROOT = Path(__file__).resolve().parents[2]
 
 log = logging.getLogger(__name__)
 
@@ -249,16 +246,10 @@ class SigmaActor:
 
 async def _run_loader(order: bytes) -> None:
     """Have the rules read by a process of its own: what pySigma needs of memory goes with it. Raises LoadingFailed."""
-    done = await trio.run_process(
-        [sys.executable, "-P", "-s", "-m", "actors.sigma.loading"],
-        stdin=order,
-        capture_stderr=True,
-        check=False,
-        env={"PYTHONPATH": str(_ROOT), "PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-    )
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "backslashreplace").strip().rpartition("\n")[2]
-        raise LoadingFailed(said or f"the process that reads them ended with status {done.returncode}")
+    try:
+        await run_module("actors.sigma.loading", order)
+    except ProcessFailed as error:
+        raise LoadingFailed(str(error)) from error
 
 
 async def run(context: Context) -> None:

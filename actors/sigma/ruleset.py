@@ -14,16 +14,23 @@ from actors.sigma.rules import Rule
 from actors.sigma.subject import Subject
 from protocol.records import Event
 
-MAX_SOURCES = 64  # kinds of logsource that a selection of rules is kept for
+MAX_SOURCES = 1_024  # kinds of logsource whose selection of rules is remembered
+MAX_SELECTIONS = 64
 
 
 class RuleSet:
-    """State: the rules, and a selection of them for each of the last `MAX_SOURCES` logsources."""
+    """State: the rules, and at most `MAX_SELECTIONS` selections of them.
+
+    Making a selection takes a while, so logsources that no rule tells apart share one: names of programs can be invented.
+    """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = list(rules)
         self._predicates: list[Predicate | None] = [None] * len(self.rules)
-        self._selections: Recent[LogSource, _Selection] = Recent(MAX_SOURCES)
+        self._categories = frozenset(rule.category for rule in rules if rule.category is not None)
+        self._services = frozenset(rule.service for rule in rules if rule.service is not None)
+        self._selections: Recent[LogSource, _Selection] = Recent(MAX_SELECTIONS)
+        self._by_source: Recent[LogSource, _Selection] = Recent(MAX_SOURCES)
 
     def subject_of(self, event: Event) -> tuple[Subject, LogSource]:
         """Return an event as rules see it, and what kind of log it is of."""
@@ -36,7 +43,7 @@ class RuleSet:
 
     def match(self, subject: Subject, source: LogSource) -> list[Rule]:
         """Return the rules that match a subject of this logsource, in their order."""
-        selection = self._selections.use(source, lambda: self._select(source))
+        selection = self._by_source.use(source, lambda: self._select(source))
         return [self.rules[place] for place in selection.candidates(subject) if self._predicate(place)(subject)]
 
     def _predicate(self, place: int) -> Predicate:
@@ -47,6 +54,10 @@ class RuleSet:
         return known
 
     def _select(self, source: LogSource) -> _Selection:
+        told = LogSource(source.product, source.categories & self._categories, source.services & self._services)
+        return self._selections.use(told, lambda: self._make_selection(told))
+
+    def _make_selection(self, source: LogSource) -> _Selection:
         places = [place for place, rule in enumerate(self.rules) if rule.is_meant_for(source)]
         return _Selection({place: self.rules[place].condition for place in places})
 

@@ -13,7 +13,7 @@ from actors.sigma.logsource import LogSource, logsource_of, windows_source
 from actors.sigma.predicates import compile_condition
 from actors.sigma.prefilter import clauses_of
 from actors.sigma.rules import Refusal, Rule
-from actors.sigma.ruleset import RuleSet
+from actors.sigma.ruleset import MAX_SOURCES, RuleSet
 from actors.sigma.subject import Subject
 from actors.sigma.why import explain
 from protocol.messages import encode
@@ -165,6 +165,17 @@ def test_of_many_rules_only_those_are_tried_that_can_match(tmp_path: Path) -> No
 def candidates(rules: RuleSet, event: Event) -> list[Rule]:
     subject, source = rules.subject_of(event)
     return [rules.rules[place] for place in rules._select(source).candidates(subject)]
+
+
+def test_programs_that_no_rule_names_share_a_selection(tmp_path: Path) -> None:
+    rule = load_one(tmp_path, GOOD)
+    assert isinstance(rule, Rule)
+    chosen = RuleSet([rule])
+    for number in range(3_000):
+        chosen.matches(event_of(b"<36>1 2026-05-13T15:29:59.998Z bastion invented%d 4242 - - Failed password" % number))
+    assert len(chosen._selections) == 1 and len(chosen._by_source) <= MAX_SOURCES
+    event = event_of(b"<36>1 2026-05-13T15:29:59.998Z bastion sshd 4242 - - Failed password for root from 10.0.1.42")
+    assert chosen.matches(event) == [rule]
 
 
 def clauses(folder: Path, condition: str) -> list[set[str]]:
