@@ -1,7 +1,7 @@
 """The names by which programs call the same thing, and the one name of the taxonomy for it. Pure.
 
 Of several fields that could be the source address, the one whose name says so most clearly is believed: `src_ip` before
-`client`, `client` before `ip`. What a field calls an address has to be one.
+`client`, `client` before `ip`. What a field calls an address has to be one. `USER` is whom sudo and pkexec act as, not who acts.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def add_known_names(fields: dict[str, Any]) -> None:
 
 def _plan_for(names: tuple[str, ...]) -> _Plan:
     """Return which of these names stand for what; the same names come again and again, so it is remembered."""
-    found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS]
+    found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS and name != "USER"]
     plan = tuple((name, target, 2 * rank + (name != name.lower())) for name, target, rank in found)
     if not plan and len(_plain) < _MAX_PLANS:
         _plain.update(names)
