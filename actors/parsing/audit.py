@@ -73,7 +73,8 @@ def _decode(key: str, value: str) -> str:
     typed = key == "data"  # what was typed at a terminal, every key of it
     if not typed and (any(byte < 32 and byte not in b"\t\n\0" for byte in raw) or 127 in raw):
         return value
-    return raw.replace(b"\0", b" ").decode("utf-8", "backslashreplace").rstrip()
+    text = raw.replace(b"\0", b" ").decode("utf-8", "backslashreplace")
+    return text if typed else text.rstrip()
 
 
 def _failed(fields: dict[str, Any]) -> bool:

@@ -74,6 +74,8 @@ def _add_kind(fields: dict[str, Any], message: str) -> None:
     if "audit_id" in fields:
         add_audit(fields, message)
         return
+    if "EXECVE.ARGV" in fields:  # laurel
+        return
     app = fields.get("app")
     if not isinstance(app, str):
         app = ""

@@ -137,6 +137,7 @@ class LogSource(msgspec.Struct, frozen=True):
 _SIGNS = (
     *_CATEGORIES, "audit_id", "EXECVE.ARGV", "objectRef.resource", "auditID", "eventSource", "logtype", "telemetry.sdk.language",
 )  # fmt: skip
+_ALL_SIGNS = frozenset(_SIGNS)
 _PROGRAM_END = re.compile(r"[/(]")  # `postfix/smtpd`, `sshd(pam_unix)`
 _known: dict[tuple[str, tuple[str, ...]], LogSource] = {}
 
@@ -147,7 +148,7 @@ def logsource_of(event: Event, fields: Mapping[str, Any]) -> LogSource:
         channel, event_id = str(fields["Channel"]), _number(fields["EventID"])
         return sysmon_source(event_id) if channel.lower().startswith("linux-sysmon") else windows_source(channel, event_id)
     app = event.fields.get("app")
-    signs = tuple([sign for sign in _SIGNS if sign in fields])
+    signs = () if _ALL_SIGNS.isdisjoint(fields) else tuple([sign for sign in _SIGNS if sign in fields])
     if "telemetry.sdk.language" in signs:
         signs += (str(fields["telemetry.sdk.language"])[:64],)
     key = (app if isinstance(app, str) else "", signs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,20 @@ def test_the_example_of_the_page() -> None:
     (brute,) = [each for each in correlations if each.id == "ssh_brute_force"]
     assert brute.title == "SSH brute force" and brute.level == "high"
     assert brute.attack is not None and (brute.attack.tactic, brute.attack.technique) == ("credential-access", "T1110.001")
+
+
+@pytest.mark.parametrize(
+    "piece", ["union ", "'or ", "(select ", "../", "<img ", "%2527", "case when ", "&#", "curl ", "&&id", "base64 -d |"]
+)
+def test_hostile_text_costs_little(piece: str) -> None:
+    text = (piece * 16_000)[:16_000]
+    asked = text.replace(" ", "+")
+    lines = [f'203.0.113.9 - - [13/May/2026:15:29:59 +0000] "GET /?q={asked} HTTP/1.1" 200 5 "-" "{text[:2000]}"']
+    lines.append(f"<78>May 13 15:29:59 web CRON[812]: (root) CMD ({text})")
+    list(run(lines))  # compiles what is tried
+    began_s = time.process_time()
+    list(run(lines))
+    assert time.process_time() - began_s < 0.5
 
 
 def test_an_ordinary_line_tries_few_rules() -> None:

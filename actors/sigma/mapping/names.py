@@ -1,7 +1,7 @@
 """The names by which programs call the same thing, and the one name of the taxonomy for it. Pure.
 
 Of several fields that could be the source address, the one whose name says so most clearly is believed: `src_ip` before
-`client`, `client` before `ip`. What a field calls an address has to be one.
+`client`, `client` before `ip`. What a field calls an address has to be one. `USER` is whom sudo and pkexec act as, not who acts.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ _TARGETS: dict[str, tuple[str, int]] = {
     name: (target, rank) for target, names in _NAMES.items() for rank, name in enumerate(names.split())
 }
 _ADDRESSES = ("src_ip", "dst_ip")
+_REQUEST = ("cs-method", "cs-uri", "sc-status")
 _ADDRESS = re.compile(
     r"(?:IPV[46]/\w{1,4}/|\[)?(?:::ffff:)?"
     r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:%\w{1,15})?\]?(?:[:/]\d{1,5})?"
@@ -71,7 +72,7 @@ def add_known_names(fields: dict[str, Any]) -> None:
 
 def _plan_for(names: tuple[str, ...]) -> _Plan:
     """Return which of these names stand for what; the same names come again and again, so it is remembered."""
-    found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS]
+    found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS and name != "USER"]
     plan = tuple((name, target, 2 * rank + (name != name.lower())) for name, target, rank in found)
     if not plan and len(_plain) < _MAX_PLANS:
         _plain.update(names)
@@ -94,9 +95,9 @@ def _follow(plan: _Plan, fields: dict[str, Any]) -> None:
             value = value.strip("<>()[]'\"")
         if value is not None and not (isinstance(value, str) and value.lower() in _NOTHING):
             best[target] = (rank, value)
-    if "cs-uri" not in best:  # the method of a login, the status of a job
-        best.pop("cs-method", None)
-        best.pop("sc-status", None)
+    if "cs-uri" not in best or ("cs-method" not in best and "sc-status" not in best):
+        for target in _REQUEST:  # the method of a login, the status of a job, the path of a file
+            best.pop(target, None)
     for target in _ADDRESSES:
         fields.pop(target, None)  # one that is no address says nothing
     fields.update({target: value for target, (_, value) in best.items()})

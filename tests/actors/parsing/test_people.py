@@ -73,8 +73,8 @@ def test_a_syslog_header_is_no_client() -> None:
 def test_what_auditd_wrote_long_ago_and_what_was_typed() -> None:
     fields = parse("type=LOGIN msg=audit(1778686199.998:7): login pid=1 uid=0 old auid=4294967295 new auid=0").fields
     assert (fields["old_auid"], fields["new_auid"]) == ("4294967295", "0") and "auid" not in fields
-    fields = parse('type=TTY msg=audit(1778686199.998:7): tty pid=1 comm="bash" data=6C730D7F').fields
-    assert fields["data"] == "ls\r\x7f"
+    fields = parse('type=TTY msg=audit(1778686199.998:7): tty pid=1 comm="bash" data=6C737F0D').fields
+    assert fields["data"] == "ls\x7f\r"
     fields = parse("type=USER_END msg=audit(1778686199.998:7): msg='PAM: close (hostname=?, terminal=cron res=success)'").fields
     assert fields["res"] == "success"
     assert parse("type=DAEMON_CONFIG msg=audit(1778686199.998:7) changed, auid=0 res=success").fields["res"] == "success"

@@ -213,10 +213,19 @@ def test_a_refused_command_is_no_process() -> None:
     assert fields["user"] == "ann" and fields["outcome"] == "failure"
 
 
+def test_who_acts_is_the_user_and_not_whom_he_acts_as() -> None:
+    fields, _ = look("May 13 15:29:59 web pkexec[7]: ann: Executing command [USER=root] [TTY=unknown] [CWD=/] [COMMAND=/bin/id]")
+    assert fields["user"] == "ann"
+
+
 def test_what_is_not_of_a_kind_has_none_of_its_fields() -> None:
     fields, source = look("May 13 15:29:59 web app[7]: query of SRC and DST came back, all 3 parts")
     assert not {"query", "cs-uri", "CommandLine", "dst_ip", "outcome", "src_ip"} & fields.keys()
     assert not source.categories
+    fields, source = look('{"path": "/var/lib/app", "msg": "written"}')
+    assert "cs-uri" not in fields and "webserver" not in source.categories
+    fields, source = look(LAUREL.replace("-d", "/etc/passwd;id"))
+    assert "cs-uri" not in fields and source.fits("linux", "process_creation", "auditd")
 
 
 @pytest.mark.parametrize(
