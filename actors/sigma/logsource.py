@@ -133,6 +133,15 @@ class LogSource(msgspec.Struct, frozen=True):
             and (service is None or service in self.services)
         )
 
+    def as_told_by(self, named: LogSource) -> LogSource:
+        """Return this without what rules do not name; `named` has all that they do."""
+        return LogSource(
+            self.product,
+            self.categories & named.categories,
+            self.services & named.services,
+            self.products & named.products,
+        )
+
 
 _SIGNS = (
     *_CATEGORIES, "audit_id", "EXECVE.ARGV", "objectRef.resource", "auditID", "eventSource", "logtype", "telemetry.sdk.language",

@@ -27,8 +27,12 @@ class RuleSet:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = list(rules)
         self._predicates: list[Predicate | None] = [None] * len(self.rules)
-        self._categories = frozenset(rule.category for rule in rules if rule.category is not None)
-        self._services = frozenset(rule.service for rule in rules if rule.service is not None)
+        self._named = LogSource(
+            "",
+            frozenset(rule.category for rule in rules if rule.category is not None),
+            frozenset(rule.service for rule in rules if rule.service is not None),
+            frozenset(rule.product for rule in rules if rule.product is not None),
+        )
         self._selections: Recent[LogSource, _Selection] = Recent(MAX_SELECTIONS)
         self._by_source: Recent[LogSource, _Selection] = Recent(MAX_SOURCES)
 
@@ -54,7 +58,7 @@ class RuleSet:
         return known
 
     def _select(self, source: LogSource) -> _Selection:
-        told = LogSource(source.product, source.categories & self._categories, source.services & self._services)
+        told = source.as_told_by(self._named)
         return self._selections.use(told, lambda: self._make_selection(told))
 
     def _make_selection(self, source: LogSource) -> _Selection:
