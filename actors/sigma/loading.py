@@ -22,9 +22,9 @@ from actors.sigma.attack import attack_of, level_of
 from actors.sigma.conditions import AnyOf
 from actors.sigma.correlation_reading import read_correlation
 from actors.sigma.correlations import Correlation
-from actors.sigma.expressions import POLICY
 from actors.sigma.filters import Filter
 from actors.sigma.library import Document, Library, Sources
+from actors.sigma.policy import POLICY
 from actors.sigma.reading import read_condition
 from actors.sigma.rules import Refusal, Rule
 

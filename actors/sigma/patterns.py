@@ -8,14 +8,12 @@ that finds a match if there is one, in time linear in the text. `?` stands for e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 import msgspec
 
-from actors.sigma.expressions import compile_expression
-
-Test = Callable[[str], bool]
+from actors.sigma.expressions import Test, compile_match
 
 
 class Wildcard(IntEnum):
@@ -82,8 +80,7 @@ class Pattern(msgspec.Struct, frozen=True, array_like=True):
 
     def _test_by_expression(self) -> Test:
         pieces = [".*" if part is Wildcard.ANY else "." if part is Wildcard.ONE else re.escape(part) for part in self.parts]
-        expression = compile_expression("".join(pieces), re.DOTALL)
-        return lambda text: expression.fullmatch(text) is not None
+        return compile_match("".join(pieces), re.DOTALL)
 
 
 def _test_in_order(parts: Sequence[Part]) -> Test:

@@ -32,8 +32,8 @@ from actors.sigma.conditions import (
     Text,
     TimePart,
 )
-from actors.sigma.expressions import compile_expression
-from actors.sigma.patterns import Pattern, Test
+from actors.sigma.expressions import Test, compile_search
+from actors.sigma.patterns import Pattern
 from actors.sigma.subject import Subject
 
 MANY = 16  # constants that are looked for all at once rather than one by one (Aho, Corasick 1975)
@@ -201,8 +201,7 @@ def _test_of(leaf: Number | Moment | Expression | Network) -> Test:
     if isinstance(leaf, Network):
         network = ipaddress.ip_network(leaf.network)
         return lambda text: _is_inside(text, network)
-    expression = compile_expression(leaf.text, leaf.flags)
-    return lambda text: expression.search(text) is not None
+    return compile_search(leaf.text, leaf.flags)
 
 
 def _test_folded(field: str, test: Test) -> Predicate:

@@ -3,7 +3,7 @@
 Of each rule the condition says, as clauses, which constants have to stand in the event if it is to hold: of an AND every
 part adds its own, an OR says something only if all of its parts do, a NOT says nothing. One automaton (Aho, Corasick
 1975) looks for all of them at once; a rule is tried if one word of its most telling clause was found, and of every other
-clause too. A rule that names no constant is always tried.
+clause too. Of a rule that names no constant the condition says in the same way which fields have to be there.
 
 State: the automaton, about 50 bytes a character of all constants. Cost: one pass over the event's text.
 """
@@ -11,11 +11,12 @@ State: the automaton, about 50 bytes a character of all constants. Cost: one pas
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import ahocorasick
 
-from actors.sigma.conditions import MESSAGE, AllOf, AnyOf, Condition, Expression, Not, Text
+from actors.sigma.conditions import MESSAGE, AllOf, AnyOf, Condition, Exists, Expression, Not, Null, Text
 from actors.sigma.literals import Clause, clauses_of_expression, fold
 
 LEAST_BYTES = 3  # of a word in UTF-8; shorter ones stand in nearly every event
@@ -53,17 +54,36 @@ def _worth(clause: Clause) -> tuple[int, int, list[str]]:
     return min(map(_weight, clause)), -len(clause), sorted(clause)
 
 
-class Prefilter:
-    """Finds the places of the rules that an event may match. `clauses` has one entry a rule."""
+def presence_of(condition: Condition) -> frozenset[Clause]:
+    """Return which fields have to be there if the condition is to hold: one of every clause."""
+    if isinstance(condition, AllOf):
+        return frozenset[Clause]().union(*map(presence_of, condition.parts))
+    if isinstance(condition, AnyOf):
+        return reduce(_either, map(presence_of, condition.parts))
+    if isinstance(condition, Not | Null) or condition.field == MESSAGE:
+        return frozenset()
+    if isinstance(condition, Exists) and not condition.wanted:
+        return frozenset()
+    return frozenset({frozenset({condition.field})})
 
-    def __init__(self, clauses: Sequence[Sequence[Clause]]) -> None:
+
+def _either(one: frozenset[Clause], other: frozenset[Clause]) -> frozenset[Clause]:
+    """Return what has to be there if one of two conditions is to hold."""
+    both = sorted((a | b for a in one for b in other), key=lambda clause: (len(clause), sorted(clause)))
+    return frozenset(both[:MOST_CLAUSES])
+
+
+class Prefilter:
+    """Finds the places of the rules that an event may match. `conditions` has one entry a rule."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
         numbers: dict[str, int] = {}
-        self._always: list[int] = []
+        self._wordless: dict[frozenset[Clause], list[int]] = {}  # {fields that have to be there: places}
         self._others: dict[int, list[frozenset[int]]] = {}  # {place: clauses of which a word has to be there too, by number}
         triggers: dict[int, list[int]] = {}
-        for place, each in enumerate(clauses):
-            if not each:
-                self._always.append(place)
+        for place, condition in enumerate(conditions):
+            if not (each := clauses_of(condition)):
+                self._wordless.setdefault(presence_of(condition), []).append(place)
                 continue
             first, *others = [_numbered(clause, numbers) for clause in each[: MOST_CLAUSES + 1]]
             if others:
@@ -76,18 +96,17 @@ class Prefilter:
             self._automaton.add_word(word, number)
         self._automaton.make_automaton()
 
-    def candidates(self, text: str) -> list[int]:
-        """Return the places of the rules that may match an event of this folded text, rising."""
-        if not self._triggers:
-            return self._always
-        words = {number for _, number in self._automaton.iter(text)}
-        if not words:
-            return self._always
-        found = set(self._always)
+    def candidates(self, text: str, fields: Mapping[str, Any]) -> list[int]:
+        """Return the places of the rules that may match an event of these fields and this folded text, rising."""
+        names, found = fields.keys(), set[int]()
+        for clauses, places in self._wordless.items():
+            if not any(map(names.isdisjoint, clauses)):
+                found.update(places)
+        words = {number for _, number in self._automaton.iter(text)} if self._triggers else set[int]()
         for number in words:
             for place in self._triggers[number]:
                 others = self._others.get(place)
-                if others is None or _all_met(others, words):
+                if others is None or not any(map(words.isdisjoint, others)):
                     found.add(place)
         return sorted(found)
 
@@ -95,13 +114,6 @@ class Prefilter:
 def _numbered(clause: Clause, numbers: dict[str, int]) -> frozenset[int]:
     """Return the words of a clause by number; new ones get the next."""
     return frozenset(numbers.setdefault(word, len(numbers)) for word in clause)
-
-
-def _all_met(clauses: list[frozenset[int]], words: set[int]) -> bool:
-    for clause in clauses:  # noqa: SIM110  a generator costs twice as much here
-        if clause.isdisjoint(words):
-            return False
-    return True
 
 
 def fields_named(condition: Condition) -> set[str]:

@@ -9,7 +9,7 @@ from actors.sigma.conditions import MESSAGE, Condition
 from actors.sigma.fields import fields_of
 from actors.sigma.logsource import LogSource, logsource_of
 from actors.sigma.predicates import Predicate, compile_condition
-from actors.sigma.prefilter import Prefilter, clauses_of, fields_named, text_of
+from actors.sigma.prefilter import Prefilter, fields_named, text_of
 from actors.sigma.rules import Rule
 from actors.sigma.subject import Subject
 from protocol.records import Event
@@ -85,9 +85,9 @@ class _Selection:
 class _Part:
     def __init__(self, conditions: Mapping[int, Condition]) -> None:
         self._places = list(conditions)
-        self._prefilter = Prefilter([clauses_of(condition) for condition in conditions.values()])
+        self._prefilter = Prefilter(list(conditions.values()))
         self._names = sorted(set[str]().union(*map(fields_named, conditions.values())))
 
     def candidates(self, subject: Subject) -> list[int]:
         text = text_of(subject.fields, subject.message, self._names)
-        return [self._places[found] for found in self._prefilter.candidates(text)]
+        return [self._places[found] for found in self._prefilter.candidates(text, subject.fields)]

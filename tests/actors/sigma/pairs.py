@@ -9,7 +9,7 @@ from typing import Any
 from sigma.collection import SigmaCollection
 
 from actors.sigma.predicates import compile_condition
-from actors.sigma.prefilter import Prefilter, clauses_of, fields_named, text_of
+from actors.sigma.prefilter import Prefilter, fields_named, text_of
 from actors.sigma.reading import read_condition
 from actors.sigma.subject import Subject
 from tests.actors.sigma import reference
@@ -106,11 +106,11 @@ def differences(seed: int, rules: int, events: int) -> list[str]:
         (parsed,) = rule.detection.parsed_condition  # type: ignore[union-attr]
         condition = read_condition(parsed.parsed)
         predicate = compile_condition(condition)
-        prefilter, names = Prefilter([clauses_of(condition)]), fields_named(condition)
+        prefilter, names = Prefilter([condition]), fields_named(condition)
         for _ in range(events):
             fields, message = maker.event(), maker.text()
             wanted = reference.holds(tree, searches, fields, message)
-            tried = bool(prefilter.candidates(text_of(fields, message, names)))
+            tried = bool(prefilter.candidates(text_of(fields, message, names), fields))
             if predicate(Subject(fields, message)) is not wanted or (wanted and not tried):
                 found.append(f"{text}\n{fields!r} {message!r}: {wanted} by the specification")
     return found

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.sigma.expressions import ExpressionError, compile_expression
+from actors.sigma.expressions import ExpressionError, compile_expression, compile_match, compile_search
 from actors.sigma.literals import clauses_of_expression
 
 
@@ -52,3 +52,16 @@ def test_a_text_that_matches_holds_a_word_of_every_clause(pieces: list[str], tex
         return
     if found is not None:
         assert all(any(word in text.lower() for word in clause) for clause in clauses_of_expression(expression)), expression
+
+
+@settings(max_examples=1_000)
+@given(st.lists(st.sampled_from(PIECES), max_size=12), st.text("aAbB1.\\\n\ud800é", max_size=9))
+def test_a_search_says_what_the_expression_says(pieces: list[str], text: str) -> None:
+    expression = "".join(pieces)
+    try:
+        search, match = compile_search(expression), compile_match(expression)
+    except ExpressionError:
+        return
+    compiled, clean = compile_expression(expression), text.replace("\ud800", "?")
+    assert search(text) is (compiled.search(clean) is not None)
+    assert match(text) is (compiled.fullmatch(clean) is not None)
