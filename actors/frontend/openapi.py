@@ -105,6 +105,8 @@ def _schemas() -> dict[str, Any]:
                 "kind": {"enum": ["rule", "correlation"]},
                 "logsource": _TEXT,
                 "tags": {"type": "array", "items": _TEXT},
+                "description": _TEXT,
+                "falsepositives": {"type": "array", "items": _TEXT},
                 "path": _TEXT,
                 "line": {"type": "integer"},
                 "own": {"type": "boolean"},

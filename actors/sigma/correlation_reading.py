@@ -78,6 +78,7 @@ def _read(document: dict[str, Any], path: str, line: int) -> Correlation:
         _fields_of(condition),
         found.condition.percentile if isinstance(found.condition, SigmaCorrelationCondition) else None,
         expression,
+        tuple(str(tag) for tag in found.tags),
         _generates(document, parts),
     )
     _check(correlation)

@@ -56,6 +56,7 @@ class Correlation(msgspec.Struct, frozen=True, tag="correlation", tag_field="is"
     fields: tuple[str, ...] = ()
     percentile: int | None = None
     expression: Any = None  # of the extended kind: a rule, or (`and` | `or` | `not`, operands ...)
+    tags: tuple[str, ...] = ()
     generate: bool = False  # whether the rules referred to alert on their own too
 
     def holds(self, seen: float) -> bool:

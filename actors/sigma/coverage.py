@@ -63,7 +63,7 @@ def places_of(rule: Rule | Correlation) -> tuple[set[str], set[str]]:
     """Return the tactics and the techniques that a rule names."""
     tactics = {rule.attack.tactic} if rule.attack else set()
     techniques = {rule.attack.technique} if rule.attack else set()
-    for tag in rule.tags if isinstance(rule, Rule) else ():
+    for tag in rule.tags:
         namespace, _, name = tag.lower().partition(".")
         if namespace == "attack" and _TECHNIQUE.fullmatch(name):
             techniques.add(name.upper())

@@ -16,7 +16,7 @@ from actors.sigma.correlations import Correlation
 from actors.sigma.filters import Filter
 from actors.sigma.rules import Refusal, Rule
 
-VERSION = 1  # of the cache, and of what is made of a rule
+VERSION = 2  # of the cache, and of what is made of a rule
 SUFFIXES = (".yml", ".yaml")
 OWN_RULES = Path(__file__).parent / "builtin"
 MAX_FILES = 50_000

@@ -59,6 +59,8 @@ class Entry(msgspec.Struct, frozen=True):
     kind: Literal["rule", "correlation"]
     logsource: str  # "" for correlations
     tags: list[str]
+    description: str
+    falsepositives: list[str]
     path: str
     line: int
     own: bool  # comes with Tocsin
@@ -137,7 +139,9 @@ class Workbench:
             document.level,
             "rule" if isinstance(document, Rule) else "correlation",
             document.meant_for() if isinstance(document, Rule) else "",
-            list(document.tags) if isinstance(document, Rule) else [],
+            list(document.tags),
+            document.description,
+            list(document.falsepositives),
             document.path,
             document.line,
             is_own(document),
