@@ -61,7 +61,15 @@ class Correlation(msgspec.Struct, frozen=True, tag="correlation", tag_field="is"
 
     def holds(self, seen: float) -> bool:
         """Tell whether the criteria hold of a number."""
-        return all(OPERATORS[each.operator](seen, each.count) for each in self.criteria)
+        return self.test()(seen)
+
+    def test(self) -> Callable[[float], bool]:
+        """Return the test whether the criteria hold of a number."""
+        pairs = [(OPERATORS[each.operator], each.count) for each in self.criteria]
+        if len(pairs) == 1:
+            ((compare, count),) = pairs
+            return lambda seen: compare(seen, count)
+        return lambda seen: all(compare(seen, count) for compare, count in pairs)
 
     def names_for(self, rule: str, names: Sequence[str]) -> tuple[str, ...]:
         """Return the fields that names, which may be aliases, mean in events of a rule that it refers to."""

@@ -185,6 +185,8 @@ def _digest(correlation: Correlation) -> str:
 
 def _texts(names: Sequence[str], fields: Fields) -> GroupKey | None:
     """Return the values of fields as text; None if one is null or not there."""
+    if len(names) == 1 and type(value := fields.get(names[0])) is str and len(value) <= MAX_TEXT:
+        return (value,)
     texts = []
     for name in names:
         text = _text(fields.get(name))

@@ -40,7 +40,8 @@ class Exceptions:
 
     def hold(self, rule: str, event_ns: int, subject: Subject) -> bool:
         """Tell whether a match of a rule is excepted."""
-        return any(event_ns < until_ns and holds(subject) for until_ns, holds in self._by_rule.get(rule, ()))
+        entries = self._by_rule.get(rule)
+        return entries is not None and any(event_ns < until_ns and holds(subject) for until_ns, holds in entries)
 
 
 def condition_of(where: dict[str, str]) -> Condition:

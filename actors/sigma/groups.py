@@ -31,7 +31,7 @@ GroupKey = tuple[str, ...]
 class Span:
     """One window of a group, and whether it has fired."""
 
-    __slots__ = ("end_ns", "evidence", "fired_ns", "held", "window")
+    __slots__ = ("end_ns", "evidence", "fired_ns", "held", "size", "window")
 
     def __init__(self, window: Window, end_ns: int) -> None:
         self.window = window
@@ -39,21 +39,25 @@ class Span:
         self.held: Any = None  # what the condition is true of: the value whose share it is, else True
         self.fired_ns = 0
         self.evidence: list[tuple[int, str]] = []
+        self.size = 0  # entries of the window and ids of evidence
 
-    def __len__(self) -> int:
-        return len(self.window) + len(self.evidence)
+    def count(self) -> int:
+        """Count anew how much is remembered; return by how much that is more."""
+        before, self.size = self.size, len(self.window) + len(self.evidence)
+        return self.size - before
 
     def add(self, ns: int, event_ids: tuple[str, ...], value: Any, timespan_ns: int) -> None:
         self.end_ns = max(self.end_ns, ns)
         start_ns = self.end_ns - timespan_ns
         self.window.expire(start_ns)
         self.window.add(ns, value)
+        evidence = self.evidence
         for event_id in event_ids:
-            insort(self.evidence, (ns, event_id))
-        gone = max(len(self.evidence) - MAX_EVIDENCE, 0)
-        while gone < len(self.evidence) and self.evidence[gone][0] < start_ns:
-            gone += 1
-        del self.evidence[:gone]
+            insort(evidence, (ns, event_id))
+        if len(evidence) > MAX_EVIDENCE:
+            del evidence[:-MAX_EVIDENCE]
+        while evidence and evidence[0][0] < start_ns:
+            del evidence[0]
 
     def fires(self, held: Any, timespan_ns: int) -> bool:
         """Tell whether to fire, if the condition is true of `held`; None if it is false."""
@@ -74,6 +78,7 @@ class Groups:
     def __init__(self, correlation: Correlation, max_groups: int, max_entries: int) -> None:
         self._correlation = correlation
         self._timespan_ns = correlation.timespan_ns
+        self._holds = correlation.test()
         self.shares = correlation.type == "value_percentile" and correlation.percentile is None
         self._max_groups = max_groups
         self._max_entries = max_entries
@@ -89,12 +94,12 @@ class Groups:
     def feed(self, key: GroupKey, ns: int, event_ids: tuple[str, ...], value: Any) -> tuple[Span, float] | None:
         """Take an event into its group; return the window and what was measured if it fires."""
         span = self._span_for(key, ns)
-        size, dropped = len(span), span.window.dropped
+        dropped = span.window.dropped
         span.add(ns, event_ids, value, self._timespan_ns)
-        self.entries += len(span) - size
+        self.entries += span.count()
         self.dropped += span.window.dropped - dropped
         seen = span.window.measure()
-        held = None if not self._correlation.holds(seen) else value if self.shares else True
+        held = None if not self._holds(seen) else value if self.shares else True
         fires = span.fires(held, self._timespan_ns)
         self._shrink(min(ns, self._last_ns))
         self._last_ns = ns
@@ -113,19 +118,20 @@ class Groups:
                     spans.reverse()
                 return span
         if len(spans) == 2:
-            self.entries -= len(spans.pop())
+            self.entries -= spans.pop().size
         spans.insert(0, Span(window_for(self._correlation), ns))
         return spans[0]
 
     def _shrink(self, now_ns: int) -> None:
         """Let the oldest groups go: those that are over, and those for which there is no room."""
+        over_ns = now_ns - 2 * self._timespan_ns
         while len(self._groups) > 1:
             spans = next(iter(self._groups.values()))
-            over = all(span.end_ns + 2 * self._timespan_ns < now_ns for span in spans)
+            over = spans[0].end_ns < over_ns and spans[-1].end_ns < over_ns
             if not over and len(self._groups) <= self._max_groups and self.entries <= self._max_entries:
                 return
             self._groups.popitem(last=False)
-            self.entries -= sum(len(span) for span in spans)
+            self.entries -= sum(span.size for span in spans)
             self.evicted += not over
 
     def snapshot(self) -> list[Any]:
@@ -137,7 +143,7 @@ class Groups:
         self._last_ns, groups = state
         for key, spans in groups:
             self._groups[tuple(key)] = [self._restored(each) for each in spans]
-        self.entries = sum(len(span) for spans in self._groups.values() for span in spans)
+        self.entries = sum(span.count() for spans in self._groups.values() for span in spans)
 
     def _restored(self, state: list[Any]) -> Span:
         end_ns, held, fired_ns, evidence, window = state
