@@ -41,7 +41,8 @@ def section() -> str:
             ]
             lines.append("|---|---|---|---|---|")
         level = "*feeds*" if name in feeding else rule["level"]
-        techniques = ", ".join(tag.removeprefix("attack.").upper() for tag in rule["tags"] if re.match(r"attack\.t\d", tag))
+        tags = [tag.removeprefix("attack.") for tag in rule.get("tags", ())]
+        techniques = ", ".join(tag.upper() for tag in tags if re.match(r"t\d", tag))
         caught = " ".join(rule["description"].split())
         lines.append(
             f"| `{name}` | {level} | {caught} | {techniques} | {'; '.join(rule['falsepositives'])} |".replace("\\", "\\\\")

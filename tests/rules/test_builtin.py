@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules.pipeline import builtin, rule_set, run, silent
+from actors.parsing.parse import Parser
+from actors.sigma.engine import Engine
+from tests.rules.pipeline import builtin, collection, record_from, rule_set, run, silent
 from tests.rules.table import PAGE, documents, section
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -45,7 +47,9 @@ def test_a_rule_says_what_one_has_to_know(name: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", found["id"])
     assert found["title"] and len(found["description"]) > 40 and found["falsepositives"] and found["author"] == "Tocsin"
     assert found["level"] in LEVELS and found["status"] == "test" and str(found["date"])
-    tags = [tag.removeprefix("attack.") for tag in found["tags"]]
+    tags = [tag.removeprefix("attack.") for tag in found.get("tags", ())]
+    if not tags and name in silent():
+        return  # what it matches is ordinary, and only too much of it is not
     assert TACTICS.intersection(tags) and any(re.fullmatch(r"t\d{4}(?:\.\d{3})?", tag) for tag in tags)
     assert all(tag in TACTICS or re.fullmatch(r"t\d{4}(?:\.\d{3})?", tag) for tag in tags)
 
@@ -108,3 +112,18 @@ def test_an_ordinary_line_tries_few_rules() -> None:
 
 def test_the_page_has_every_rule_as_it_is() -> None:
     assert section() in PAGE.read_text(), "run: python -m tests.rules.table"
+
+
+@pytest.mark.parametrize(
+    ("line", "technique"),
+    [
+        ("<38>May 13 15:00:00 web sshd[1]: Failed password for root from 10.0.1.42", "T1110.001"),
+        ("<38>May 13 15:00:00 web sshd[1]: Accepted publickey for ann from 192.0.2.50 port 50112 ssh2", None),
+        ('192.0.2.50 - - [13/May/2026:15:00:00 +0000] "GET /a HTTP/1.1" 200 512 "-" "Mozilla/5.0"', None),
+        ('192.0.2.50 - - [13/May/2026:15:00:00 +0000] "GET /b HTTP/1.1" 404 512 "-" "Mozilla/5.0"', None),
+    ],
+)
+def test_only_what_an_attack_may_be_has_a_place_in_attack(line: str, technique: str | None) -> None:
+    events, _ = Parser().parse([record_from(line)], 1, 1)
+    attack = Engine(collection()).take(events[0]).attack
+    assert (attack.technique if attack else None) == technique
