@@ -71,7 +71,7 @@ def _add_nested(fields: dict[str, Any], nested: Mapping[str, Any]) -> None:
 
 def _add_kind(fields: dict[str, Any], message: str) -> None:
     """Add what the kind of log of an event says in other words."""
-    if "audit_id" in fields:
+    if type(fields.get("audit_id")) is int and "src_ip" not in fields:  # else an object that has such names of its own
         add_audit(fields, message)
         return
     if "EXECVE.ARGV" in fields:  # laurel

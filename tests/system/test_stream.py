@@ -76,7 +76,7 @@ def test_heartbeats_are_exactly_as_documented(daemon: DaemonProcess) -> None:
     for beat in beats:
         assert list(beat) == STATUS_KEYS
         assert set(beat["receivers"]) == {"syslog", "otlp_grpc", "otlp_http", "file", "internal"}
-        assert set(beat["detectors"]) == {"hst", "holt_winters", "cusum", "markov"}
+        assert set(beat["detectors"]) == {"hst", "holt_winters", "cusum", "markov", "sigma"}
         assert {*beat["receivers"].values(), *beat["detectors"].values()} == {"ok"}
         assert beat["queue_max"] == 10_000
 
