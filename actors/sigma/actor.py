@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from actors.context import Context
-from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from actors.files import SNAPSHOT_EVERY_S, SnapshotFile, uncollected
 from actors.process import ProcessFailed, run_module
 from actors.sigma.collection import collect
 from actors.sigma.engine import Engine
@@ -82,7 +82,7 @@ class SigmaActor:
         documents = [*library.documents(), *library.refusals()]
         collection = collect(documents, self._settings.disabled, [each.rule for each in exceptions])
         engine = Engine(collection, exceptions)
-        engine.restore(self._engine.snapshot())
+        engine.adopt(self._engine)
         self._engine, self._in_force = engine, library.state()
         for refusal in collection.refusals:
             log.warning("a rule is not used: %s", refusal)
@@ -199,14 +199,17 @@ class SigmaActor:
         self._gaps = Gaps(committed)
         if (state := self._snapshots.load()) is not None:
             try:
-                self._engine.restore(state["engine"])
+                with uncollected():
+                    self._engine.restore(state["engine"])
                 self._gaps = Gaps(state["last"], map(tuple, state["gaps"]))
             except (ValueError, KeyError, TypeError) as error:
                 self._snapshots.refuse(error)
         self._gaps.expect(self._store_reader.positions())
 
     async def _store(self) -> None:
-        await self._snapshots.store(self._state())
+        with uncollected():
+            state = self._state()
+        await self._snapshots.store(state)
 
     def _state(self) -> dict[str, Any]:
         return {
