@@ -51,6 +51,19 @@ def test_an_alert_that_is_sent_again_passes_again() -> None:
     assert deduplicator.admit(of_entity(1))
 
 
+@pytest.mark.parametrize(("every_s", "number"), [(10, 2_000), (60, 1_800), (600, 600), (2_000, 100)])
+@pytest.mark.parametrize("again", [1, 90, 1_000])
+def test_what_is_sent_again_from_some_point_on_shows_nothing_new(every_s: int, number: int, again: int) -> None:
+    """A trouble of hours is told of several times; what was folded then is not told of now."""
+    alerts = [alert_of_finding(finding("burst", every_s * count)) for count in range(number)]
+    deduplicator = Deduplicator()
+    shown = [alert.id for alert in alerts if deduplicator.admit(alert)]
+    before = deduplicator.statistics()
+    sent_again = [alert.id for alert in alerts[-again:] if deduplicator.admit(alert)]
+    assert sent_again == [id for id in shown if id in {alert.id for alert in alerts[-again:]}]
+    assert deduplicator.statistics() == before
+
+
 def test_no_more_than_a_few_abreast() -> None:
     deduplicator = Deduplicator()
     assert sum(deduplicator.admit(of_entity(k)) for k in range(200)) == ABREAST["blended"]
