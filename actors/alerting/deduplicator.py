@@ -53,15 +53,27 @@ class Deduplicator:
             self.folded += 1
             self._open.move_to_end(alert.dedup_key)
             return False
-        shown = self._abreast.use(f"{alert.rule_kind}:{alert.rule_id}:{alert.source}", list)
-        most = ABREAST.get(alert.rule_kind, ABREAST_OF_RULES)
-        if len(shown) >= most and all(abs(now - time) <= self.quiet_ns for time in shown):
+        shown = self._abreast.get(_abreast_key(alert), ())
+        if len(shown) >= _most(alert) and all(abs(now - time) <= self.quiet_ns for time in shown):
             self.folded += 1
             return False
-        shown.append(now)
-        del shown[:-most]
-        self._open.use(alert.dedup_key, list)[:] = [now, now, 0]
+        self._show(alert)
         return True
+
+    def _show(self, alert: Alert) -> None:
+        shown = self._abreast.use(_abreast_key(alert), list)
+        shown.append(alert.ts_ns)
+        del shown[: -_most(alert)]
+        self._open.use(alert.dedup_key, list)[:] = [alert.ts_ns, alert.ts_ns, 0]
+
+    def note_shown(self, alert: Alert) -> None:
+        """Take notice of an alert that people have seen already, should it be of a trouble that is not known."""
+        if alert.id in self._known:
+            return
+        self._known.use(alert.id, lambda: True)
+        entry = self._open.get(alert.dedup_key)
+        if entry is None or alert.ts_ns > min(entry[1] + self.quiet_ns, entry[0] + self.longest_ns):
+            self._show(alert)
 
     def folded_into(self, dedup_key: str) -> int:
         """Return how many alerts were folded into the one last shown for this key."""
@@ -94,3 +106,11 @@ class Deduplicator:
         for key, times in state["abreast"]:
             self._abreast[key] = list(times)
         self.folded = state["folded"]
+
+
+def _abreast_key(alert: Alert) -> str:
+    return f"{alert.rule_kind}:{alert.rule_id}:{alert.source}"
+
+
+def _most(alert: Alert) -> int:
+    return ABREAST.get(alert.rule_kind, ABREAST_OF_RULES)
