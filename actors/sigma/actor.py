@@ -1,7 +1,7 @@
 """The sigma actor: batches of events in; what rules and correlations say of them out, to the scorer.
 
 No alert is lost when it dies or is too slow: what it was not given it reads from the store once it is committed
-(`gaps.py`), and when another actor has died it sends its last alerts again; they have the same ids as before.
+(`gaps.py`), and when it or another actor has died it sends its last alerts again; they have the same ids as before.
 
 Rules are read by a process of their own (`loading.py`), at the start if they have changed, and whenever they change.
 """
@@ -187,10 +187,11 @@ class SigmaActor:
         await trio.lowlevel.checkpoint()
 
     async def _send_again(self) -> None:
-        """Send the last alerts again when something downstream was lost: they may have been on their way."""
+        """Send the last alerts again after a death of its own or downstream: they may have been on their way."""
         while True:
+            if alerts := self._engine.remembered():
+                await self._context.send("scorer", Matched(None, tuple(alerts[-MOST_SENT_AGAIN:])))
             await self._context.wait_resend()
-            await self._context.send("scorer", Matched(None, tuple(self._engine.remembered()[-MOST_SENT_AGAIN:])))
 
     # -- life
 

@@ -30,9 +30,7 @@ def test_what_was_stored_after_the_last_snapshot_is_not_shown_again(tmp_path: Pa
     writer.close()
 
 
-def test_a_store_that_cannot_be_read_does_not_keep_it_from_starting(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_store_that_cannot_be_read_does_not_keep_it_from_starting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "main.db").write_bytes(b"no database" * 1_000)
     assert trio.run(fired, tmp_path, of_entity(1)) == [of_entity(1)]
