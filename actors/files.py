@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,18 @@ def write_over(path: Path, content: bytes) -> None:
         os.close(fd)
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Make or take up much plain data: the collector would look through all of it again and again, for five times as long."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 class SnapshotFile:
     """The snapshot of one actor. One that cannot be used means a cold start, said loudly; never a crash."""
 
@@ -63,7 +77,8 @@ class SnapshotFile:
     def load(self) -> dict[str, Any] | None:
         """Return the state that was stored, or None."""
         try:
-            return unpack_snapshot(self._path.read_bytes(), self._name, self._version)
+            with uncollected():
+                return unpack_snapshot(self._path.read_bytes(), self._name, self._version)
         except FileNotFoundError:
             return None
         except (SnapshotError, OSError) as error:
@@ -79,7 +94,8 @@ class SnapshotFile:
 
     async def store(self, state: dict[str, Any]) -> None:
         """Write the state, in a thread: a slow disk is not an actor that hangs. One that refuses costs the snapshot only."""
-        packed = pack_snapshot(self._name, self._version, state)
+        with uncollected():
+            packed = pack_snapshot(self._name, self._version, state)
         try:
             await trio.to_thread.run_sync(write_whole, self._path, packed)
         except OSError as error:

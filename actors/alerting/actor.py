@@ -1,7 +1,11 @@
-"""The alerts actor: one alert for one trouble. Drafts in, what is new out, everything else folded and counted."""
+"""The alerts actor: one alert for one trouble. Drafts in, what is new out, everything else folded and counted.
+
+What it let pass after its last snapshot, before it died, it takes from the store: people have seen that.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -10,9 +14,14 @@ import trio
 from actors.alerting.deduplicator import Deduplicator
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from actors.storage.errors import STORE_ERRORS
+from actors.storage.reader import AlertQuery, StoreReader
 from protocol.messages import Frame, Judged
 
 VERSION = 1
+MOST_SHOWN = 1_000  # of the newest alerts in the store
+
+log = logging.getLogger(__name__)
 
 
 class AlertsActor:
@@ -26,6 +35,17 @@ class AlertsActor:
             except (ValueError, KeyError, TypeError) as error:
                 self._snapshots.refuse(error)
                 self._deduplicator = Deduplicator()
+
+    def _look_at_shown(self) -> None:
+        """Take notice of what is stored already."""
+        query = AlertQuery(order="desc", limit=MOST_SHOWN)
+        try:
+            shown, _ = StoreReader(self._context.state_dir / "store", quiet=True).alerts(query)
+        except STORE_ERRORS as error:
+            log.error("what was shown before is not known, and may be shown once more: %s", error)
+            return
+        for alert in reversed(shown):
+            self._deduplicator.note_shown(alert)
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
         counters = self._context.report.counters
@@ -41,6 +61,7 @@ class AlertsActor:
             await self._snapshots.store(self._deduplicator.snapshot())
 
     async def run(self) -> None:
+        self._look_at_shown()
         self._context.report.ok()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_snapshots)

@@ -1,7 +1,7 @@
 """The sigma actor: batches of events in; what rules and correlations say of them out, to the scorer.
 
 No alert is lost when it dies or is too slow: what it was not given it reads from the store once it is committed
-(`gaps.py`), and when another actor has died it sends its last alerts again; they have the same ids as before.
+(`gaps.py`), and when it or another actor has died it sends its last alerts again; they have the same ids as before.
 
 Rules are read by a process of their own (`loading.py`), at the start if they have changed, and whenever they change.
 """
@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from actors.context import Context
-from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from actors.files import SNAPSHOT_EVERY_S, SnapshotFile, uncollected
 from actors.process import ProcessFailed, run_module
 from actors.sigma.collection import collect
 from actors.sigma.engine import Engine
@@ -82,7 +82,7 @@ class SigmaActor:
         documents = [*library.documents(), *library.refusals()]
         collection = collect(documents, self._settings.disabled, [each.rule for each in exceptions])
         engine = Engine(collection, exceptions)
-        engine.restore(self._engine.snapshot())
+        engine.adopt(self._engine)
         self._engine, self._in_force = engine, library.state()
         for refusal in collection.refusals:
             log.warning("a rule is not used: %s", refusal)
@@ -187,10 +187,11 @@ class SigmaActor:
         await trio.lowlevel.checkpoint()
 
     async def _send_again(self) -> None:
-        """Send the last alerts again when something downstream was lost: they may have been on their way."""
+        """Send the last alerts again after a death of its own or downstream: they may have been on their way."""
         while True:
+            if alerts := self._engine.remembered():
+                await self._context.send("scorer", Matched(None, tuple(alerts[-MOST_SENT_AGAIN:])))
             await self._context.wait_resend()
-            await self._context.send("scorer", Matched(None, tuple(self._engine.remembered()[-MOST_SENT_AGAIN:])))
 
     # -- life
 
@@ -199,14 +200,17 @@ class SigmaActor:
         self._gaps = Gaps(committed)
         if (state := self._snapshots.load()) is not None:
             try:
-                self._engine.restore(state["engine"])
+                with uncollected():
+                    self._engine.restore(state["engine"])
                 self._gaps = Gaps(state["last"], map(tuple, state["gaps"]))
             except (ValueError, KeyError, TypeError) as error:
                 self._snapshots.refuse(error)
         self._gaps.expect(self._store_reader.positions())
 
     async def _store(self) -> None:
-        await self._snapshots.store(self._state())
+        with uncollected():
+            state = self._state()
+        await self._snapshots.store(state)
 
     def _state(self) -> dict[str, Any]:
         return {

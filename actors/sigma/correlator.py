@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -123,7 +122,7 @@ class Correlator:
             for occurrence, places in waiting.pop(number):
                 for firing in self._listeners[number].feed(occurrence, places):
                     firings.append(firing)
-                    merged = ChainMap[str, Any](firing.group, occurrence.fields)  # type: ignore[arg-type]
+                    merged = {**occurrence.fields, **firing.group}
                     follows = _Occurrence(firing.event_ns, firing.event_id, firing.event_ids, merged)
                     self._deliver(follows, (firing.correlation,), waiting)
         return firings
@@ -151,6 +150,14 @@ class Correlator:
             "dropped_entries": sum(each.groups.dropped for each in self._listeners),
             "without_field": sum(each.apart for each in self._listeners),
         }
+
+    def adopt(self, other: Correlator) -> None:
+        """Go on with what another knows, which is not used any more; a correlation that has changed begins anew."""
+        known = {each.correlation.id: each for each in other._listeners}
+        for each in self._listeners:
+            before = known.get(each.correlation.id)
+            if before is not None and before.digest == each.digest:
+                each.groups, each.apart = before.groups, before.apart
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain data."""

@@ -10,7 +10,7 @@ when last; and what the site sends (bounded by `seen.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -113,6 +113,12 @@ class Engine:
     def statistics(self) -> dict[str, int]:
         return self._correlator.statistics() | {"excepted": self.excepted}
 
+    def adopt(self, other: Engine) -> None:
+        """Go on with what another engine knows, which is not used any more."""
+        self._correlator.adopt(other._correlator)
+        self._remembered, self.seen, self.excepted = other._remembered, other.seen, other.excepted
+        self._keep_counts([rule, count, other.last_matched[rule]] for rule, count in other.matched.items())
+
     def snapshot(self) -> dict[str, Any]:
         remembered = [[event, msgspec.to_builtins(alerts)] for event, alerts in self._remembered.items()]
         return {
@@ -128,12 +134,12 @@ class Engine:
         if state.get("version") != VERSION:
             raise ValueError(f"sigma: snapshot of version {state.get('version')}, this is {VERSION}")
         self._correlator.restore(state["correlator"])
-        self._restore_counts(state["matched"])
+        self._keep_counts(state["matched"])
         self.seen.restore(state["seen"])
         for event, alerts in state["remembered"]:
             self._remembered[event] = msgspec.convert(alerts, list[Alert])
 
-    def _restore_counts(self, counts: list[Any]) -> None:
+    def _keep_counts(self, counts: Iterable[Sequence[Any]]) -> None:
         """Take up how often rules matched, of those that are in force."""
         in_force = {each.id for each in self.collection.all()}
         known = [entry for entry in counts if entry[0] in in_force]

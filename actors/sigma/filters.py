@@ -35,7 +35,7 @@ class Filter(msgspec.Struct, frozen=True, tag="filter", tag_field="is"):
 
 def apply_filters(rules: Sequence[Rule], filters: Sequence[Filter]) -> tuple[list[Rule], list[Refusal]]:
     """Return the rules with the filters added, in their order, and what filters name and cannot change."""
-    changed = list(rules)
+    added: dict[int, list[Condition]] = {}
     places = {name.lower(): place for place, rule in enumerate(rules) for name in (rule.id, rule.uuid) if name}
     refused: list[Refusal] = []
     for each in filters:
@@ -45,9 +45,13 @@ def apply_filters(rules: Sequence[Rule], filters: Sequence[Filter]) -> tuple[lis
             elif not each.fits(rules[place]):
                 refused.append(Refusal(each.path, each.line, f"rules: {name} is for another logsource"))
             else:
-                rule = changed[place]
-                changed[place] = msgspec.structs.replace(rule, condition=AllOf((rule.condition, each.condition)))
-    return changed, refused
+                added.setdefault(place, []).append(each.condition)
+    return [_with(rule, added.get(place, ())) for place, rule in enumerate(rules)], refused
+
+
+def _with(rule: Rule, added: Sequence[Condition]) -> Rule:
+    """Return a rule with what is added to its condition, however much, at one depth."""
+    return msgspec.structs.replace(rule, condition=AllOf((rule.condition, *added))) if added else rule
 
 
 def _targets(each: Filter, rules: Sequence[Rule], places: Mapping[str, int]) -> Iterator[tuple[str, int | None]]:

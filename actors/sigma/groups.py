@@ -68,8 +68,7 @@ class Span:
         return True
 
     def state(self) -> list[Any]:
-        evidence = [list(each) for each in self.evidence]
-        return [self.end_ns, self.held, self.fired_ns, evidence, self.window.state()]
+        return [self.end_ns, self.held, self.fired_ns, self.evidence.copy(), self.window.state()]
 
 
 class Groups:
@@ -136,7 +135,7 @@ class Groups:
 
     def snapshot(self) -> list[Any]:
         """Return the state as plain data."""
-        return [self._last_ns, [[list(key), [span.state() for span in spans]] for key, spans in self._groups.items()]]
+        return [self._last_ns, [(key, [span.state() for span in spans]) for key, spans in self._groups.items()]]
 
     def restore(self, state: list[Any]) -> None:
         """Take up a state, into groups that are new."""

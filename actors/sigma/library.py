@@ -6,7 +6,8 @@ so. The cache is of one version and of one pipeline; another one is a new cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -105,12 +106,23 @@ def find_files(paths: Sequence[str]) -> list[Path]:
     for name in paths:
         path = Path(name)
         if path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES and each.is_file())
-            found |= dict.fromkeys(inside)
+            found |= dict.fromkeys(sorted(_files_below(path)))
         else:
             path.stat()
             found[path] = None
     return list(found)[:MAX_FILES]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the rule files below a folder. Raises OSError where it cannot be looked into: no rule is to go unnoticed."""
+    for inside, _, names in os.walk(folder, onerror=_raise):
+        paths = [Path(inside, name) for name in names]
+        yield from (path for path in paths if path.suffix in SUFFIXES and path.is_file())
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # it went away meanwhile
+        raise error
 
 
 def state_of(sources: Sources) -> LibraryState:
@@ -120,7 +132,12 @@ def state_of(sources: Sources) -> LibraryState:
 
 def signatures(paths: Sequence[str]) -> dict[str, Signature]:
     """Return when each rule file was changed. Raises OSError if a path is not there."""
-    return {str(path): _signature(path) for path in find_files(paths)}
+    return {_name(path): _signature(path) for path in find_files(paths)}
+
+
+def _name(path: Path) -> str:
+    """Return a path as text that can be kept; one that is not UTF-8 names no file then, which is what is said of it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _signature(path: Path) -> Signature:

@@ -29,9 +29,30 @@ from actors.sigma.reading import read_condition
 from actors.sigma.rules import Refusal, Rule
 
 MAX_FILE_BYTES = 1 << 20
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is there
 DEFAULT = Sources()
 _ANCHOR = re.compile(r"&[\w-]")
+_SEPARATOR = re.compile(r"---[ \t]*\r?")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # ten times as fast, where libyaml is there
+    """Refuses a map that says a key twice: all but the last would be passed over silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        known: set[Any] = set()
+        for key, _ in node.value if len(found) < len(node.value) else ():
+            if (name := self.construct_object(key, deep=True)) in known:
+                raise KeyTwice(name, key.start_mark)
+            known.add(name)
+        return found
+
+
+class KeyTwice(yaml.YAMLError):
+    """A key that a map has twice, with its place."""
+
+    def __init__(self, key: Any, mark: Any) -> None:
+        super().__init__(f"has the key {key} twice in one map; of the two only one would count")
+        self.problem_mark = mark
 
 
 class AliasRefused(yaml.YAMLError):
@@ -76,7 +97,7 @@ class Reader:
             "detection": self._make_rule,
         }
         try:
-            return makers[kind](document, path, line)
+            return _as_kept(makers[kind](document, path, line))
         except Exception as error:  # on what is no rule pySigma raises AttributeError, KeyError and others besides its own
             return Refusal(str(path), _line_of(text, kind, line), _one_line(error))
 
@@ -102,6 +123,12 @@ class Reader:
             tuple(rule.falsepositives or ()),
             conditions[0] if len(conditions) == 1 else AnyOf(conditions),
         )
+
+
+def _as_kept(document: Document) -> Document:
+    """Return a document as the cache gives it back. Raises ValueError for one that would make all of the cache useless."""
+    kept: Document = msgspec.msgpack.decode(msgspec.msgpack.encode(document), type=Document)
+    return kept
 
 
 def _make_correlation(document: dict[str, Any], path: Path, line: int) -> Correlation:
@@ -153,9 +180,13 @@ def load(files: Sequence[Path], sources: Sources = DEFAULT) -> Iterator[Document
 
 
 def _read(path: Path) -> str:
-    raw = path.read_bytes()
+    if not path.is_file():  # a pipe would be waited for, and a device has no end
+        path.stat()
+        raise ValueError("is no ordinary file")
+    with open(path, "rb") as file:
+        raw = file.read(MAX_FILE_BYTES + 1)
     if len(raw) > MAX_FILE_BYTES:
-        raise ValueError(f"has {len(raw)} bytes; a file of rules has at most {MAX_FILE_BYTES}")
+        raise ValueError(f"is too long; a file of rules has at most {MAX_FILE_BYTES} bytes")
     return raw.decode("utf-8")
 
 
@@ -169,9 +200,8 @@ def _documents(text: str) -> Iterator[Any]:
 
 def _lines_of_documents(text: str, count: int) -> list[int]:
     """Return the line on which each document begins."""
-    starts = [1, *(text.count("\n", 0, found.end()) + 1 for found in re.finditer(r"^---[ \t]*\r?\n", text, re.MULTILINE))]
-    if text.startswith("---"):
-        starts = starts[1:]
+    ends = [number + 1 for number, line in enumerate(text.split("\n")[:-1], 1) if _SEPARATOR.fullmatch(line)]
+    starts = ends if text.startswith("---") else [1, *ends]
     return (starts + [starts[-1]] * count)[:count]
 
 
@@ -189,7 +219,7 @@ def _line_of_error(error: Exception) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())[:300]
+    text = " ".join(str(error).split())[:300].encode("utf-8", "backslashreplace").decode()
     return text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
 
 

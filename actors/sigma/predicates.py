@@ -36,6 +36,7 @@ from actors.sigma.expressions import Test, compile_search
 from actors.sigma.patterns import Pattern
 from actors.sigma.subject import Subject
 
+MAX_ADDRESS = 64  # characters; no longer text is an address, nor remembered
 MANY = 16  # constants that are looked for all at once rather than one by one (Aho, Corasick 1975)
 
 Predicate = Callable[[Subject], bool]
@@ -263,7 +264,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_inside(text: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    address = _address(text)
+    address = _address(text) if len(text) <= MAX_ADDRESS else None
     return address is not None and address.version == network.version and address in network
 
 

@@ -18,6 +18,7 @@ import ahocorasick
 
 from actors.sigma.conditions import MESSAGE, AllOf, AnyOf, Condition, Exists, Expression, Not, Null, Text
 from actors.sigma.literals import Clause, clauses_of_expression, fold
+from actors.sigma.subject import texts_of
 
 LEAST_BYTES = 3  # of a word in UTF-8; shorter ones stand in nearly every event
 MOST_CLAUSES = 4  # of a rule, beside the most telling one
@@ -131,7 +132,7 @@ def text_of(fields: Mapping[str, Any], message: str, names: Iterable[str]) -> st
         if isinstance(value, str):
             parts.append(value)
         elif isinstance(value, list | tuple):
-            parts += [str(each) for each in value]
+            parts += texts_of(value)
         elif value is not None:
             parts.append(str(value))
     return fold("\n".join(parts))

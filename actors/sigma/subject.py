@@ -31,7 +31,7 @@ class Subject:
         """Return the values of a field as text; none if it is null or not there."""
         known = self._texts.get(field)
         if known is None:
-            known = self._texts[field] = _texts_of(self.fields.get(field))
+            known = self._texts[field] = texts_of(self.fields.get(field))
         return known
 
     def folded(self, field: str) -> tuple[str, ...]:
@@ -50,7 +50,8 @@ class Subject:
         return known
 
 
-def _texts_of(value: Any) -> tuple[str, ...]:
+def texts_of(value: Any) -> tuple[str, ...]:
+    """Return a value as text; of a list each, however deep."""
     if isinstance(value, str):
         return (value,)
     if value is None:
@@ -58,5 +59,5 @@ def _texts_of(value: Any) -> tuple[str, ...]:
     if isinstance(value, bool):
         return ("true" if value else "false",)
     if isinstance(value, list | tuple):
-        return tuple([text for each in value for text in _texts_of(each)])
+        return tuple([text for each in value for text in texts_of(each)])
     return (str(value),)

@@ -63,7 +63,7 @@ class Count:
         return len(self._times)
 
     def state(self) -> list[Any]:
-        return list(self._times)
+        return self._times.copy()
 
     def restore(self, state: list[Any]) -> None:
         self._times = state
@@ -103,7 +103,7 @@ class Distinct:
         return len(self._order)
 
     def state(self) -> list[Any]:
-        return [[ns, value] for ns, value in self._order]
+        return self._order.copy()
 
     def restore(self, state: list[Any]) -> None:
         for ns, value in state:
@@ -136,7 +136,7 @@ class Seen:
         return int(evaluate(self._expression, frozenset(self._rules[place] for place in self._newest)))
 
     def state(self) -> list[Any]:
-        return [list(each) for each in self._newest.items()]
+        return list(self._newest.items())
 
     def restore(self, state: list[Any]) -> None:
         self._newest = dict(state)
@@ -229,7 +229,7 @@ class _Kept:
         raise NotImplementedError
 
     def state(self) -> list[Any]:
-        return [list(each) for each in self._entries]
+        return self._entries.copy()
 
     def restore(self, state: list[Any]) -> None:
         for ns, value in state:

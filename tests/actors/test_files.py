@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.files import SnapshotFile, write_whole
+from actors.files import SnapshotFile, uncollected, write_whole
 from actors.learnt import MAX_SPOOLS, Learnt
 from actors.parsing.journal import TemplateJournal
 from protocol.messages import BatchKey
@@ -33,6 +34,18 @@ def test_a_damaged_snapshot_never_ends_the_actor(tmp_path: Path, content: bytes)
     write_whole(tmp_path / "snapshots" / "hst.msgpack", content)
     assert SnapshotFile(context, 1).load() is None
     assert context.report.counters["unusable_snapshots"] == 1
+
+
+def test_the_collector_rests_while_much_is_made(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), uncollected():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
+    gc.disable()
+    with uncollected():
+        pass
+    assert not gc.isenabled()
+    gc.enable()
 
 
 def test_a_full_disk_costs_the_snapshot_only(small_disk: Path) -> None:

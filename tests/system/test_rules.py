@@ -89,6 +89,27 @@ def test_no_alert_is_lost_or_doubled_whoever_is_killed(daemon: DaemonProcess, vi
     assert all(daemon.actor(name)["restarts"] >= 2 for name in victims)
 
 
+def test_a_trouble_that_goes_on_is_told_of_once_whoever_is_killed(daemon: DaemonProcess, tmp_path: Path) -> None:
+    """Attackers who do not stop, each event a match; new ones come until the end."""
+    more = RULES.partition("---")[0].replace("sshd_login_failed", "every_failure").replace("informational", "critical")
+    (tmp_path / "rules" / "more.yml").write_text(more)
+    daemon.wait_until(lambda: any("rules were read anew" in notice for notice in daemon.notices()), 15)
+    attackers = [f"10.2.0.{number}" for number in range(60)]
+    for step in range(120):
+        active = attackers[: step // 2 + 1][-10:]
+        daemon.send_tcp(b"".join(failure(attacker) + b"\n" for attacker in active))
+        if step % 40 == 17:
+            kill(daemon, "alerts")
+        time.sleep(0.05)
+
+    def rung() -> Counter[str]:
+        return Counter(alert["entities"][0]["value"] for alert in daemon.alerts() if alert["rule_id"] == "every_failure")
+
+    daemon.wait_until(lambda: len(rung()) == len(attackers), 40)
+    time.sleep(1.5)
+    assert rung() == Counter(attackers) and daemon.actor("alerts")["restarts"] == 3
+
+
 def test_one_that_hangs_delays_nobody_and_its_alerts_follow(daemon: DaemonProcess) -> None:
     pid = daemon.actor("sigma")["pid"]
     os.kill(pid, signal.SIGSTOP)

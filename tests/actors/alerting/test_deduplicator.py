@@ -51,6 +51,43 @@ def test_an_alert_that_is_sent_again_passes_again() -> None:
     assert deduplicator.admit(of_entity(1))
 
 
+@pytest.mark.parametrize(("every_s", "number"), [(10, 2_000), (60, 1_800), (600, 600), (2_000, 100)])
+@pytest.mark.parametrize("again", [1, 90, 1_000])
+def test_what_is_sent_again_from_some_point_on_shows_nothing_new(every_s: int, number: int, again: int) -> None:
+    """A trouble of hours is told of several times; what was folded then is not told of now."""
+    alerts = [alert_of_finding(finding("burst", every_s * count)) for count in range(number)]
+    deduplicator = Deduplicator()
+    shown = [alert.id for alert in alerts if deduplicator.admit(alert)]
+    before = deduplicator.statistics()
+    sent_again = [alert.id for alert in alerts[-again:] if deduplicator.admit(alert)]
+    assert sent_again == [id for id in shown if id in {alert.id for alert in alerts[-again:]}]
+    assert deduplicator.statistics() == before
+
+
+@pytest.mark.parametrize("missed", [0, 1, 3])
+def test_what_was_shown_already_is_not_shown_under_another_name(missed: int) -> None:
+    """One that died takes notice of what is stored, and goes on as if it had seen what it missed."""
+    alerts = [alert_of_finding(finding("burst", 10 * count)) for count in range(3_500)]
+    whole = Deduplicator()
+    shown = [place for place, alert in enumerate(alerts) if whole.admit(alert)]
+    assert len(shown) == 3
+    for place in (*shown, shown[1] + 1, 3_000):
+        died = Deduplicator()
+        for alert in alerts[:place]:
+            died.admit(alert)
+        for known in (known for known in shown if known < place + missed):
+            died.note_shown(alerts[known])
+        rest = range(place + missed, len(alerts))
+        assert [later for later in rest if died.admit(alerts[later])] == [later for later in rest if later in shown]
+
+
+def test_what_was_shown_counts_among_those_abreast() -> None:
+    deduplicator = Deduplicator()
+    for number in range(ABREAST["blended"] - 1):
+        deduplicator.note_shown(of_entity(number))
+    assert [deduplicator.admit(of_entity(100 + number)) for number in range(3)] == [True, False, False]
+
+
 def test_no_more_than_a_few_abreast() -> None:
     deduplicator = Deduplicator()
     assert sum(deduplicator.admit(of_entity(k)) for k in range(200)) == ABREAST["blended"]

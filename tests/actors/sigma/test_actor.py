@@ -166,6 +166,27 @@ def test_one_that_died_goes_on_where_its_snapshot_was(site: Site, dies: str) -> 
     run(test)
 
 
+def test_an_alert_that_was_on_its_way_when_it_died_is_sent_all_the_same(site: Site) -> None:
+    async def test(nursery: trio.Nursery) -> None:
+        running = await start(nursery, site.context())
+        site.deliver(running.context, 1, 4)
+        await wait_until(lambda: len(running.context.sent) == 2)
+        running.context.full.add("scorer")
+        site.deliver(running.context, 5, 6)
+        await wait_until(running.actor._engine.remembered)
+        await running.actor._store()
+        assert alerts(running.context) == []
+        again = await start(nursery, site.context())
+        await wait_for(again.context, 1)
+        assert alerts(again.context) == running.actor._engine.remembered()
+        running.context.full.clear()
+        running.context.changed.set()
+        await running.drain()
+        await again.drain()
+
+    run(test)
+
+
 def test_one_that_knows_nothing_leaves_history_alone(site: Site) -> None:
     async def test(nursery: trio.Nursery) -> None:
         site.commit(1, 10)

@@ -217,6 +217,13 @@ def test_a_chain_knows_the_fields_of_the_event_that_closed_it() -> None:
     assert firing.correlation == "outer" and firing.event_ids == ("1", "2", "4") and firing.group == {"user": "root"}
 
 
+def test_a_chain_may_be_of_any_length() -> None:
+    links = [correlation(f"c{number}", f"c{number - 1}" if number else "a", condition={"gte": 1}) for number in range(1_500)]
+    last = correlation("last", "c1499", group_by=["src"], condition={"gte": 1})
+    (*_, fired) = correlator(*links, last).feed(0, "e", ["a"], {"src": "x"})
+    assert fired.correlation == "last" and fired.group == {"src": "x"}
+
+
 def test_an_order_survives_a_flood_of_its_first_rule_and_of_others() -> None:
     engine = correlator(correlation("chain", "a b c", "temporal_ordered"))
     engine.feed(0, "0", ["a"], {})

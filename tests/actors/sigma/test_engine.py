@@ -106,6 +106,19 @@ def test_a_snapshot_carries_everything_on(tmp_path: Path, cut: int) -> None:
         after.restore({"version": 99})
 
 
+@pytest.mark.parametrize("cut", [0, 3, 5, 8])
+def test_another_engine_goes_on_with_what_one_knew(tmp_path: Path, cut: int) -> None:
+    """As after a snapshot; but rules that are gone are not counted on, and correlations that have changed begin anew."""
+    those = events(*failures(4), *failures(4, "10.0.9.9", 4), *failures(3, start=10))
+    for text in (RULES, RULES.replace("gte: 5", "gte: 6").replace("sshd_login_failed", "failed")):
+        before, adopting, restored = engine(tmp_path), engine(tmp_path, text=text), engine(tmp_path, text=text)
+        alerts_of(before, those[:cut])
+        restored.restore(before.snapshot())
+        adopting.adopt(before)
+        assert adopting.snapshot() == restored.snapshot()
+        assert alerts_of(adopting, those[cut:]) == alerts_of(restored, those[cut:])
+
+
 def test_an_exception_holds_for_its_scope_and_its_time(tmp_path: Path) -> None:
     until_ns = parse_time("2026-05-13T15:00:30Z")
     lab = RuleException("ssh_brute_force", {"src_ip": "10.0.1.0/24"}, until_ns, "the scanner of the lab")

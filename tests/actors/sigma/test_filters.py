@@ -78,6 +78,12 @@ def test_filters_add_up_and_keep_their_selections_apart() -> None:
     assert not matches(changed, ROOT | {"src_ip": "10.0.0.1"})
 
 
+def test_any_number_of_filters_may_be_added_to_a_rule() -> None:
+    many = [a_filter("any", selection_jump={"host": f"h{number}"}) for number in range(1_500)]
+    (changed,), _ = apply_filters([rule(SSHD)], many)
+    assert matches(changed, ROOT | {"host": "other"}) and not matches(changed, ROOT | {"host": "h700"})
+
+
 def test_a_filter_for_all_changes_only_its_logsource() -> None:
     given = [rule(SSHD), rule(CRON)]
     changed, refused = apply_filters(given, [a_filter("any", logsource={"product": "linux", "service": "sshd"})])

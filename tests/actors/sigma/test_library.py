@@ -105,6 +105,35 @@ def test_a_cache_that_is_of_no_use_is_none(tmp_path: Path) -> None:
     assert Library.open(tmp_path / "cache") == Library() == Library.open(tmp_path / "none")
 
 
+def test_one_odd_file_does_not_cost_the_others(tmp_path: Path) -> None:
+    """Neither a document that the cache would not give back, nor a name that is no UTF-8."""
+    site = Site(tmp_path)
+    site.write("good.yml", GOOD)
+    site.write("odd.yml", GOOD.replace("name: sshd", "name: other") + "falsepositives: [{a: 1}]\n")
+    with open(os.fsencode(site.folder) + b"/\xff.yml", "w") as file:
+        file.write(GOOD)
+    site.update()
+    site.library.store(tmp_path / "cache")
+    kept = Library.open(tmp_path / "cache")
+    assert kept.state() == site.library.state() == state_of(site.sources)
+    assert [type(each) for each in kept.documents()] == [Rule] and len(kept.refusals()) == 2
+    assert any("\\xff.yml" in str(each) for each in kept.refusals())
+
+
+def test_a_folder_that_cannot_be_looked_into_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str):  # type: ignore[no-untyped-def]  # tests may run as root, whom no mode keeps out
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="closed"):
+        find_files([str(tmp_path)])
+
+
 def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         find_files([str(tmp_path / "none")])

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError
 
+from actors.sigma.conditions import Text
 from actors.sigma.patterns import Pattern, Wildcard
-from actors.sigma.predicates import compile_condition
+from actors.sigma.predicates import _address, compile_condition
+from actors.sigma.prefilter import Prefilter, clauses_of, text_of
 from actors.sigma.reading import CannotEvaluate, read_condition
 from actors.sigma.subject import Subject
 from tests.actors.sigma import reference
@@ -87,6 +89,20 @@ def test_null_empty_and_missing_are_three_things() -> None:
 def test_what_cannot_be_evaluated_is_refused_with_a_reason(item: str, reason: str) -> None:
     with pytest.raises((CannotEvaluate, SigmaError), match=reason):
         predicate(item)
+
+
+def test_a_text_that_is_too_long_for_an_address_is_not_remembered() -> None:
+    holds, before = predicate("f|cidr: 10.0.0.0/8"), _address.cache_info().currsize
+    assert not any(holds(Subject({"f": f"10.0.0.1{'x' * 1_000}{number}"})) for number in range(100))
+    assert _address.cache_info().currsize == before and holds(Subject({"f": "10.0.0.1"}))
+
+
+@pytest.mark.parametrize("value", [r"a\folder", ["x", r"a\folder"], [["x", [r"a\folder"]]], [{"x": 1}, [r"a\folder"]]])
+def test_a_rule_that_matches_a_list_is_always_tried(value: object) -> None:
+    condition = Text("f", Pattern.of([r"a\folder"]).anywhere())
+    fields = {"f": value}
+    assert compile_condition(condition)(Subject(fields))
+    assert Prefilter([clauses_of(condition)]).candidates(text_of(fields, "", ["f"])) == [0]
 
 
 def test_an_expression_that_backtracks_elsewhere_costs_nothing_here() -> None:

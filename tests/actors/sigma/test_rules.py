@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,9 @@ def test_why_goes_clause_by_clause(tmp_path: Path) -> None:
         ("title: t\nlogsource: {product: linux}\nfilter: {rules: any, condition: not a}\n", 3, ""),
         (GOOD + "---\naction: global\n", 13, "older specification"),
         ("a: &a [x]\nb: *a\n", 2, "alias"),
+        (GOOD.replace("user: root", "user: root\n        user: admin"), 9, "user twice"),
+        (GOOD + "falsepositives:\n    - Backups: those that we know\n", 4, "falsepositives"),
+        ("title: f\nlogsource: {product: linux}\nfilter: {rules: [7], a: {b: c}, condition: not a}\n", 3, "Expected `str`"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_place(tmp_path: Path, text: str, line: int, reason: str) -> None:
@@ -97,14 +101,28 @@ def test_what_cannot_be_used_is_refused_with_its_place(tmp_path: Path, text: str
 
 def test_a_file_that_is_no_rule_never_stops_the_others(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
+    (tmp_path / "folder.yml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yml")
+    (tmp_path / "device.yml").symlink_to("/dev/zero")
+    (tmp_path / "circle.yml").symlink_to("circle.yml")
+    (tmp_path / "again").symlink_to(tmp_path)
     (tmp_path / "a.yml").write_bytes(b"\xff\xfe")
     (tmp_path / "b.yml").write_bytes(b"x" * (2 << 20))
     (tmp_path / "deep" / "c.yaml").write_text(GOOD)
     (tmp_path / "notes.txt").write_text("no rule")
     loaded = list(load(find_files([str(tmp_path)])))
     assert [type(each) for each in loaded] == [Refusal, Refusal, Rule]
+    named = [tmp_path / "pipe.yml", tmp_path / "device.yml"]
+    assert [each.reason for each in load(named) if isinstance(each, Refusal)] == ["is no ordinary file"] * 2
     with pytest.raises(FileNotFoundError):
         find_files([str(tmp_path / "none.yml")])
+
+
+def test_every_document_of_a_long_file_has_its_line(tmp_path: Path) -> None:
+    text = "\n---\n".join(["- 1\n- 2"] * 20_000)
+    (tmp_path / "long.yml").write_text(text)
+    refused = list(load([tmp_path / "long.yml"]))
+    assert [each.line for each in refused if isinstance(each, Refusal)] == [1 + 3 * number for number in range(20_000)]
 
 
 def test_events_of_windows_are_laid_out_flat() -> None:
