@@ -71,8 +71,7 @@ class SigmaActor:
             return False
         library = await trio.to_thread.run_sync(Library.open, self._cache)
         if library.state() != there:
-            await _run_loader(msgspec.json.encode({"cache": str(self._cache), "sources": sources}))
-            library = await trio.to_thread.run_sync(Library.open, self._cache)
+            library = await _run_loader(msgspec.json.encode({"cache": str(self._cache), "sources": sources}))
         self._use(library)
         return True
 
@@ -150,11 +149,9 @@ class SigmaActor:
 
     async def _keep_filling(self) -> None:
         while True:
-            for gap in self._gaps.open():
-                async with self._one_at_a_time:
-                    await self._fill(gap)
+            found = [await self._fill(gap) for gap in self._gaps.open()]
             self._count()
-            await trio.sleep(FILL_EVERY_S)
+            await trio.sleep(0 if any(found) else FILL_EVERY_S)
 
     def _count(self) -> None:
         gauges, known = self._report.gauges, self._engine.statistics()
@@ -164,15 +161,17 @@ class SigmaActor:
         gauges["excepted_matches"] = known["excepted"]
         self._report.counters["gaps_given_up"] = self._gaps.given_up
 
-    async def _fill(self, gap: Gap) -> None:
-        """Judge what of a gap is committed by now."""
+    async def _fill(self, gap: Gap) -> bool:
+        """Judge a page of what of a gap is committed by now; tell whether there was any."""
         tag, first, last = gap
         batches = self._store_reader.batches_of(tag, first, last, limit=PAGE_EVENTS)
-        if not batches:
+        if not batches and self._store_reader.positions().get(tag, 0) >= last:
             self._gaps.miss(gap)
         for batch in batches:
-            await self._judge_stored(batch)
-        self._context.begin(None)
+            async with self._one_at_a_time:  # what comes live waits for one batch at most
+                await self._judge_stored(batch)
+                self._context.begin(None)
+        return bool(batches)
 
     async def _judge_stored(self, batch: StoredBatch) -> None:
         key = BatchKey("", batch.tag, batch.first - 1, batch.first, len(batch.events))
@@ -248,11 +247,11 @@ class SigmaActor:
         scope.cancel()
 
 
-async def _run_loader(order: bytes) -> None:
+async def _run_loader(order: bytes) -> Library:
     """Have the rules read by a process of its own: what pySigma needs of memory goes with it. Raises LoadingFailed."""
     try:
-        await run_module("actors.sigma.loading", order)
-    except ProcessFailed as error:
+        return await trio.to_thread.run_sync(Library.unpack, await run_module("actors.sigma.loading", order))
+    except (ProcessFailed, msgspec.DecodeError) as error:
         raise LoadingFailed(str(error)) from error
 
 

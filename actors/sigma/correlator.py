@@ -24,8 +24,8 @@ from actors.sigma.groups import GroupKey, Groups, Span
 from actors.sigma.windows import SCALE
 
 VERSION = 1
-MAX_GROUPS = 10_000  # of one correlation
-MAX_ENTRIES = 50_000  # of one correlation
+MAX_GROUPS = 10_000  # of one correlation, if nobody says otherwise
+MAX_ENTRIES = 50_000
 MAX_TEXT = 256  # characters of a value; of a longer one the beginning and a digest stand for it
 MAX_NUMBER = 1e12  # beyond it, in millionths, is more than 64 bits
 

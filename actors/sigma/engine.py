@@ -29,6 +29,8 @@ from protocol.findings import Alert
 from protocol.records import Attack, Event
 
 MEMORY = 2_000  # events
+MAX_GROUPS, MAX_ENTRIES = 100_000, 500_000  # of all correlations, about 1.5 KB a group; each has an equal share,
+LEAST_GROUPS = 1_000  # and no less than this
 VERSION = 2
 _LEVELS = ("informational", "low", "medium", "high", "critical")
 
@@ -52,7 +54,9 @@ class Engine:
         self._rules = RuleSet(collection.rules)
         self._silent = collection.silent
         self._correlations = {each.id: each for each in collection.correlations}
-        self._correlator = Correlator(collection.correlations)
+        share = max(1, len(collection.correlations))
+        groups, entries = max(MAX_GROUPS // share, LEAST_GROUPS), max(MAX_ENTRIES // share, 5 * LEAST_GROUPS)
+        self._correlator = Correlator(collection.correlations, groups, entries)
         self._exceptions = Exceptions([replace(each, rule=collection.id_of(each.rule)) for each in exceptions])
         self._remembered: Recent[str, list[Alert]] = Recent(MEMORY)
         self.excepted = 0

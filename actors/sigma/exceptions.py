@@ -55,7 +55,7 @@ def _condition(field: str, value: str) -> Condition:
             return Network(field, str(ipaddress.ip_network(value, strict=False)))
         except ValueError:
             pass
-    return Text(field, Pattern.of(_parts(value.lower())))
+    return Text(field, Pattern.of(_parts(value)).folded())
 
 
 def _parts(value: str) -> Iterator[Part]:

@@ -15,7 +15,7 @@ from protocol.messages import BatchKey
 
 MAX_SPOOLS = 1_024
 MAX_GAPS = 1_024
-PATIENCE = 120  # times that a gap is looked for in vain: a sequence that a spool leapt over never comes
+PATIENCE = 5  # times that a gap is looked for in vain in a store that has passed it: what a spool leapt over never comes
 
 Gap = tuple[int, int, int]  # spool tag, first and last sequence
 

@@ -62,13 +62,21 @@ class Library(msgspec.Struct):
     def open(cls, path: Path) -> Library:
         """Return what was kept; an empty library if that is of no use."""
         try:
-            return msgspec.msgpack.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            return cls.unpack(path.read_bytes())
+        except (OSError, msgspec.DecodeError):
             return cls()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Library:
+        """Return a library out of what `pack` made of it. Raises msgspec.DecodeError."""
+        return msgspec.msgpack.decode(packed, type=cls)
+
+    def pack(self) -> bytes:
+        return msgspec.msgpack.encode(self)
 
     def store(self, path: Path) -> None:
         """Keep it. Raises OSError."""
-        write_whole(path, msgspec.msgpack.encode(self))
+        write_whole(path, self.pack())
 
     def state(self) -> LibraryState:
         """Return what it was read from."""

@@ -8,16 +8,12 @@ Words that are not ASCII say nothing: without regard to case they have spellings
 
 from __future__ import annotations
 
+from actors.sigma.folding import fold
+
 MAX_DEPTH = 16
 _ENDS_A_WORD = ".^$"
 
 Clause = frozenset[str]  # one of these is in every text that matches
-
-
-def fold(text: str) -> str:
-    """Return a text without regard to case, as RE2 has it: the long s is an s."""
-    folded = text.lower()
-    return folded if folded.isascii() else folded.replace("ſ", "s")
 
 
 def clauses_of_expression(text: str) -> list[Clause]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -231,15 +232,20 @@ class Order(msgspec.Struct):
 
 
 def main() -> int:
-    """Do what is ordered on standard input; return the exit status, with the reason on standard error."""
+    """Do what is ordered on standard input, and answer with the library; return the exit status, and say why if it is not 0.
+
+    A disk that is full costs the cache only.
+    """
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     library = Library.open(Path(order.cache))
     try:
         library.update(order.sources, Reader(order.sources).read)
-        library.store(Path(order.cache))
     except (OSError, PipelineError) as error:
         print(_one_line(error), file=sys.stderr)  # noqa: T201  its parent reads it
         return 1
+    with suppress(OSError):
+        library.store(Path(order.cache))
+    sys.stdout.buffer.write(library.pack())
     return 0
 
 

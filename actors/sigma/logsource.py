@@ -148,6 +148,7 @@ _SIGNS = (
 )  # fmt: skip
 _ALL_SIGNS = frozenset(_SIGNS)
 _PROGRAM_END = re.compile(r"[/(]")  # `postfix/smtpd`, `sshd(pam_unix)`
+MAX_PROGRAM = 64  # characters of a program's name that count
 _known: dict[tuple[str, tuple[str, ...]], LogSource] = {}
 
 
@@ -160,7 +161,7 @@ def logsource_of(event: Event, fields: Mapping[str, Any]) -> LogSource:
     signs = () if _ALL_SIGNS.isdisjoint(fields) else tuple([sign for sign in _SIGNS if sign in fields])
     if "telemetry.sdk.language" in signs:
         signs += (str(fields["telemetry.sdk.language"])[:64],)
-    key = (app if isinstance(app, str) else "", signs)
+    key = (app[:MAX_PROGRAM] if isinstance(app, str) else "", signs)
     known = _known.get(key)
     if known is None:
         if len(_known) >= MAX_KNOWN:

@@ -14,6 +14,7 @@ from enum import IntEnum
 import msgspec
 
 from actors.sigma.expressions import Test, compile_match
+from actors.sigma.folding import fold
 
 
 class Wildcard(IntEnum):
@@ -45,7 +46,7 @@ class Pattern(msgspec.Struct, frozen=True, array_like=True):
 
     def folded(self) -> Pattern:
         """Return the same without regard to case."""
-        return Pattern(tuple(part.lower() if isinstance(part, str) else part for part in self.parts))
+        return Pattern(tuple(fold(part) if isinstance(part, str) else part for part in self.parts))
 
     def anywhere(self) -> Pattern:
         """Return the pattern of a text that holds this one."""

@@ -265,7 +265,10 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _is_inside(text: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
     address = _address(text) if len(text) <= MAX_ADDRESS else None
-    return address is not None and address.version == network.version and address in network
+    if address is None:
+        return False
+    mapped = address.ipv4_mapped if address.version == 6 else None  # as a socket for both families has it
+    return address in network or (mapped is not None and mapped in network)
 
 
 def _compare_fields(leaf: SameAs) -> Predicate:

@@ -17,7 +17,8 @@ from typing import Any
 import ahocorasick
 
 from actors.sigma.conditions import MESSAGE, AllOf, AnyOf, Condition, Exists, Expression, Not, Null, Text
-from actors.sigma.literals import Clause, clauses_of_expression, fold
+from actors.sigma.folding import fold
+from actors.sigma.literals import Clause, clauses_of_expression
 from actors.sigma.subject import texts_of
 
 LEAST_BYTES = 3  # of a word in UTF-8; shorter ones stand in nearly every event

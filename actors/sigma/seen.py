@@ -18,6 +18,7 @@ from actors.sigma.logsource import LogSource
 
 MAX_SOURCES = 64
 MAX_NAMES = 512
+MAX_LENGTH = 128  # characters of a name
 
 
 class Kind:
@@ -34,7 +35,7 @@ class Kind:
         self.events += 1
         if self.full or fields.keys() <= self.names:
             return
-        for name in sorted(fields.keys() - self.names):
+        for name in sorted(name[:MAX_LENGTH] for name in fields.keys() - self.names):
             if len(self.names) == MAX_NAMES:
                 self.full = True
                 return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from actors.sigma.folding import fold
+
 _ABSENT: tuple[str, ...] = ()
 
 
@@ -40,13 +42,13 @@ class Subject:
         if known is None:
             value = self.fields.get(field)
             texts = (value,) if type(value) is str else self.texts(field)
-            known = self._folded[field] = tuple([text.lower() for text in texts])
+            known = self._folded[field] = tuple([fold(text) for text in texts])
         return known
 
     def folded_message(self) -> tuple[str, ...]:
         known = self._folded.get("")
         if known is None:
-            known = self._folded[""] = (self.message.lower(),)
+            known = self._folded[""] = (fold(self.message),)
         return known
 
 

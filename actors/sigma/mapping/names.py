@@ -53,7 +53,7 @@ _ADDRESS = re.compile(
 )
 _NOTHING = ("", "-", "(null)", "?", "unknown", "(unknown)", "none", "null")
 _Plan = tuple[tuple[str, str, int], ...]  # (name, target, rank: 0 is the clearest)
-_MAX_PLANS, _MAX_NAMES = 1024, 64
+_MAX_PLANS, _MAX_NAMES, _MAX_LENGTH = 1024, 64, 2048  # plans, names of one and their characters together
 _plans: dict[tuple[str, ...], _Plan] = {}
 _plain: set[str] = set()  # names that stand for nothing, at most `_MAX_PLANS` and those of one event more
 
@@ -74,11 +74,12 @@ def _plan_for(names: tuple[str, ...]) -> _Plan:
     """Return which of these names stand for what; the same names come again and again, so it is remembered."""
     found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS and name != "USER"]
     plan = tuple((name, target, 2 * rank + (name != name.lower())) for name, target, rank in found)
-    if not plan and len(_plain) < _MAX_PLANS:
+    short = sum(map(len, names)) <= _MAX_LENGTH
+    if not plan and short and len(_plain) < _MAX_PLANS:
         _plain.update(names)
     if len(_plans) >= _MAX_PLANS:
         _plans.clear()
-    if len(names) <= _MAX_NAMES:
+    if short and len(names) <= _MAX_NAMES:
         _plans[names] = plan
     return plan
 

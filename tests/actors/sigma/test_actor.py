@@ -276,6 +276,18 @@ def test_what_cannot_be_read_at_the_start_does_not_keep_it_from_starting(site: S
     run(test)
 
 
+def test_rules_are_in_force_though_their_cache_cannot_be_written(site: Site) -> None:
+    async def test(nursery: trio.Nursery) -> None:
+        (site.folder / "rules.cache.new").mkdir()  # where it is written aside
+        running = await start(nursery, site.context())
+        site.deliver(running.context, 1, 6)
+        await wait_for(running.context, 1)
+        await running.drain()
+        assert not (site.folder / "rules.cache").exists()
+
+    run(test)
+
+
 def test_a_batch_that_it_died_of_is_passed_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(nursery: trio.Nursery) -> None:
         context = site.context()

@@ -11,7 +11,7 @@ from sigma.exceptions import SigmaError
 from actors.sigma.conditions import Text
 from actors.sigma.patterns import Pattern, Wildcard
 from actors.sigma.predicates import _address, compile_condition
-from actors.sigma.prefilter import Prefilter, clauses_of, text_of
+from actors.sigma.prefilter import Prefilter, text_of
 from actors.sigma.reading import CannotEvaluate, read_condition
 from actors.sigma.subject import Subject
 from tests.actors.sigma import reference
@@ -63,6 +63,9 @@ def test_patterns_match_as_the_reference_does(parts: list[str | Wildcard], text:
         ("f|re|i: '^a.c$'", "f", "ABC", "abcd"),
         ("f|re|s: 'a.c'", "f", "a\nc", "a\n\nc"),
         ("f|cidr: '2001:db8::/32'", "f", "2001:DB8::1", "2001:db9::1"),
+        ("f|cidr: '10.0.0.0/8'", "f", "::ffff:10.0.0.1", "::ffff:11.0.0.1"),
+        ("f|contains: 'ΟΔΟΣ'", "f", "xΟΔΟΣα", "xΟΔΟΤα"),
+        ("f: 'ΟΔΟΣ'", "f", "οδος", "οδοσσ"),
         ("f|gte: 5", "f", "5", "4.9"),
         ("f|hour: 3", "f", "2026-05-13T03:04:05Z", "2026-05-13T04:04:05Z"),
         ("f|week: 20", "f", "2026-05-13T03:04:05Z", "2026-05-20T04:04:05Z"),
@@ -102,7 +105,7 @@ def test_a_rule_that_matches_a_list_is_always_tried(value: object) -> None:
     condition = Text("f", Pattern.of([r"a\folder"]).anywhere())
     fields = {"f": value}
     assert compile_condition(condition)(Subject(fields))
-    assert Prefilter([clauses_of(condition)]).candidates(text_of(fields, "", ["f"])) == [0]
+    assert Prefilter([condition]).candidates(text_of(fields, "", ["f"]), fields) == [0]
 
 
 def test_an_expression_that_backtracks_elsewhere_costs_nothing_here() -> None:
