@@ -8,6 +8,7 @@ Rules are read by a process of their own (`loading.py`), at the start if they ha
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
@@ -83,6 +84,7 @@ class SigmaActor:
         engine = Engine(collection, exceptions)
         engine.adopt(self._engine)
         self._engine, self._in_force = engine, library.state()
+        gc.freeze()  # rules live long: the collector need not look through them again and again
         for refusal in collection.refusals:
             log.warning("a rule is not used: %s", refusal)
         gauges = self._report.gauges
