@@ -6,10 +6,8 @@ at the end of a word as within it. So a part of a text folds to a part of the fo
 
 from __future__ import annotations
 
-_ONE_FORM = str.maketrans({"ſ": "s", "ς": "σ"})
-
 
 def fold(text: str) -> str:
     """Return a text without regard to case."""
     folded = text.lower()
-    return folded if folded.isascii() else folded.translate(_ONE_FORM)
+    return folded if folded.isascii() else folded.replace("ſ", "s").replace("ς", "σ")

@@ -2,14 +2,16 @@
 
 Of each rule the condition says, as clauses, which constants have to stand in the event if it is to hold: of an AND every
 part adds its own, an OR says something only if all of its parts do, a NOT says nothing. One automaton (Aho, Corasick
-1975) looks for all of them at once; a rule is tried if one word of its most telling clause was found, and of every other
-clause too. Of a rule that names no constant the condition says in the same way which fields have to be there.
+1975) looks for all of them at once; a rule is tried if one word of its most telling clause was found (that whose words the
+fewest rules name), and of every other clause too. Of a rule that names no constant the condition says in the same way which
+fields have to be there.
 
 State: the automaton, about 50 bytes a character of all constants. Cost: one pass over the event's text.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -21,7 +23,7 @@ from actors.sigma.folding import fold
 from actors.sigma.literals import Clause, clauses_of_expression
 from actors.sigma.subject import texts_of
 
-LEAST_BYTES = 3  # of a word in UTF-8; shorter ones stand in nearly every event
+LEAST_WEIGHT = 3  # of a word; lighter ones stand in nearly every event
 MOST_CLAUSES = 4  # of a rule, beside the most telling one
 
 
@@ -39,16 +41,16 @@ def _clauses(condition: Condition) -> list[Clause]:
         return [frozenset().union(*found)] if len(found) == len(best) and found else []
     if isinstance(condition, Text):
         longest = max(map(fold, condition.pattern.constants()), key=_weight, default="")
-        return [frozenset({longest})] if _weight(longest) >= LEAST_BYTES else []
+        return [frozenset({longest})] if _weight(longest) >= LEAST_WEIGHT else []
     if isinstance(condition, Expression):
         found = clauses_of_expression(condition.text)
-        return [clause for clause in found if min(map(_weight, clause)) >= LEAST_BYTES]
+        return [clause for clause in found if min(map(_weight, clause)) >= LEAST_WEIGHT]
     return []
 
 
 def _weight(word: str) -> int:
-    """Return how telling a word is: its bytes, for a single letter of a rare script tells much."""
-    return len(word) if word.isascii() else len(word.encode("utf-8", "surrogatepass"))
+    """Return how telling a word is: its letters, but a single one that is not ASCII tells as much as three."""
+    return len(word) if word.isascii() else len(word) + 2
 
 
 def _worth(clause: Clause) -> tuple[int, int, list[str]]:
@@ -83,8 +85,11 @@ class Prefilter:
         self._wordless: dict[frozenset[Clause], list[int]] = {}  # {fields that have to be there: places}
         self._others: dict[int, list[frozenset[int]]] = {}  # {place: clauses of which a word has to be there too, by number}
         triggers: dict[int, list[int]] = {}
+        clauses = [clauses_of(condition) for condition in conditions]
+        common = Counter(word for each in clauses for clause in each for word in clause)
         for place, condition in enumerate(conditions):
-            if not (each := clauses_of(condition)):
+            each = sorted(clauses[place], key=lambda clause: sum(common[word] for word in clause))
+            if not each:
                 self._wordless.setdefault(presence_of(condition), []).append(place)
                 continue
             first, *others = [_numbered(clause, numbers) for clause in each[: MOST_CLAUSES + 1]]
