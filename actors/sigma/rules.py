@@ -14,13 +14,14 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="is"):
     """A rule that is not used, and why."""
 
     path: str
-    line: int
+    line: int  # 0: of no line
     reason: str
     kept: bool = False  # what its file held before stays in force
 
     def __str__(self) -> str:
         kept = " (what the file held before stays in force)" if self.kept else ""
-        return f"{self.path}:{self.line}: {self.reason}{kept}"
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{place}: {self.reason}{kept}"
 
 
 class Rule(msgspec.Struct, frozen=True, tag="rule", tag_field="is"):
