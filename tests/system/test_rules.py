@@ -66,7 +66,7 @@ def kill(daemon: DaemonProcess, name: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-VICTIMS = [["sigma"], ["scorer"], ["alerts"], ["recorder"], ["parser"], ["sigma", "alerts", "recorder"]]
+VICTIMS = [["sigma"], ["scorer", "parser"], ["sigma", "alerts", "recorder"]]
 
 
 @pytest.mark.parametrize("victims", VICTIMS, ids="-".join)
