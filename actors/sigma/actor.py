@@ -92,8 +92,8 @@ class SigmaActor:
         gauges["refused_rules"] = len(collection.refusals)
 
     async def _load_first(self) -> None:
-        """Load the rules; go on with those that were read last if they cannot be read now."""
-        self._report.degraded("reads its rules")
+        """Load the rules, and be ready then; go on with those that were read last if they cannot be read now."""
+        self._report.note = "reads its rules"
         try:
             await self._refresh()
             self._report.ok()

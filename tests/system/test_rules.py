@@ -66,6 +66,13 @@ def kill(daemon: DaemonProcess, name: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def test_rules_are_in_force_from_the_first_event_on(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path) as running:  # whose own rules were never read before
+        running.send_udp(failure("10.0.1.42"))
+        running.wait_until(lambda: len(running.events()) == 1)
+        assert running.events()[0]["attack"] == {"tactic": "credential-access", "technique": "T1110.001"}
+
+
 VICTIMS = [["sigma"], ["scorer", "parser"], ["sigma", "alerts", "recorder"]]
 
 
