@@ -157,6 +157,7 @@ class Correlator:
         for each in self._listeners:
             before = known.get(each.correlation.id)
             if before is not None and before.digest == each.digest:
+                before.groups.bound_as(each.groups)
                 each.groups, each.apart = before.groups, before.apart
 
     def snapshot(self) -> dict[str, Any]:

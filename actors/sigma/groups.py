@@ -90,6 +90,10 @@ class Groups:
     def __len__(self) -> int:
         return len(self._groups)
 
+    def bound_as(self, other: Groups) -> None:
+        """Take the bounds of another; what is beyond them leaves with the next events."""
+        self._max_groups, self._max_entries = other._max_groups, other._max_entries
+
     def feed(self, key: GroupKey, ns: int, event_ids: tuple[str, ...], value: Any) -> tuple[Span, float] | None:
         """Take an event into its group; return the window and what was measured if it fires."""
         span = self._span_for(key, ns)

@@ -30,7 +30,6 @@ from actors.sigma.reading import read_condition
 from actors.sigma.rules import Refusal, Rule
 
 MAX_FILE_BYTES = 1 << 20
-DEFAULT = Sources()
 _ANCHOR = re.compile(r"&[\w-]")
 _SEPARATOR = re.compile(r"---[ \t]*\r?")
 
@@ -171,13 +170,6 @@ def _placeholders(values: Mapping[str, Sequence[str]]) -> ProcessingPipeline:
     """Return the pipeline that puts values in the place of `%name%` (the modifier `expand`)."""
     transformation = {"type": "value_placeholders", "include": list(values)}
     return ProcessingPipeline.from_dict({"vars": dict(values), "transformations": [transformation]})
-
-
-def load(files: Sequence[Path], sources: Sources = DEFAULT) -> Iterator[Document]:
-    """Yield what the files hold, and why some of it is refused. Raises PipelineError."""
-    reader = Reader(sources)
-    for path in files:
-        yield from reader.read(path)
 
 
 def _read(path: Path) -> str:

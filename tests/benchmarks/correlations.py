@@ -20,10 +20,10 @@ from actors.sigma.correlation_reading import read_correlation
 from actors.sigma.correlations import Correlation, resolve
 from actors.sigma.correlator import Correlator
 from actors.sigma.fields import fields_of
-from actors.sigma.loading import load
 from actors.sigma.rules import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.records import Event, Record
+from tests.actors.sigma.files import load
 from tests.daemon_process import DATA
 
 FAILED = """title: SSH login failed

@@ -20,13 +20,13 @@ from typing import Any
 from actors.parsing.parse import Parser
 from actors.sigma.fields import fields_of
 from actors.sigma.library import find_files
-from actors.sigma.loading import load
 from actors.sigma.logsource import logsource_of
 from actors.sigma.predicates import compile_condition
 from actors.sigma.rules import Rule
 from actors.sigma.ruleset import RuleSet
 from actors.sigma.subject import Subject
 from protocol.records import Event, Record
+from tests.actors.sigma.files import load
 from tests.actors.sigma.pairs import differences
 from tests.daemon_process import DATA
 

@@ -14,12 +14,12 @@ from actors.sigma.collection import Collection, collect
 from actors.sigma.correlations import Correlation
 from actors.sigma.correlator import Correlator
 from actors.sigma.library import find_files
-from actors.sigma.loading import load
 from actors.sigma.rules import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.clock import parse_time
 from protocol.messages import Notice
 from protocol.records import Record
+from tests.actors.sigma.files import load
 
 BUILTIN = Path(__file__).parents[2] / "actors" / "sigma" / "builtin"
 OBSERVED_NS = parse_time("2026-05-13T18:00:00Z")

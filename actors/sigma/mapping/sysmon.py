@@ -14,7 +14,6 @@ MAX_DATA = 96
 _DATA = re.compile(r"<Data Name=[\"']([^\"'<>]{1,64})[\"']>([^<]{0,8192})</Data>")
 _SYSTEM = re.compile(r"<(EventID|Channel|Computer|Version|Level|Task|EventRecordID)(?: [^<>]{0,128})?>([^<]{0,256})</\1>")
 _PROVIDER = re.compile(r"<Provider Name=[\"']([^\"'<>]{1,128})[\"']")
-_SPACED = re.compile(r"\s+")
 
 
 def add_event(fields: dict[str, Any], message: str) -> None:

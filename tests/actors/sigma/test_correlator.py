@@ -243,6 +243,15 @@ def test_an_event_before_all_that_an_order_remembers_is_counted_and_joins_no_cha
     assert engine.feed(300, "b", ["b"], {})
 
 
+def test_one_that_adopts_keeps_its_own_bounds() -> None:
+    before, after = correlator(MANY), correlator(MANY, max_groups=3)
+    for number in range(10):
+        times(before, [float(number)], f"s{number}")
+    after.adopt(before)
+    times(after, [10.0], "s10")
+    assert after.statistics()["groups"] == 3
+
+
 def test_groups_are_bounded_and_the_one_unused_longest_gives_way() -> None:
     engine = correlator(MANY, max_groups=3)
     for source in "vwxv":

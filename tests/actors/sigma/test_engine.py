@@ -9,10 +9,10 @@ from actors.parsing.parse import Parser
 from actors.sigma.collection import collect
 from actors.sigma.engine import MEMORY, Engine
 from actors.sigma.exceptions import RuleException
-from actors.sigma.loading import load
 from protocol.clock import NS_PER_S, parse_time
 from protocol.findings import Alert
 from protocol.records import Attack, Event, Record
+from tests.actors.sigma.files import load
 
 RULES = """title: SSH login failed
 name: sshd_login_failed

@@ -9,7 +9,6 @@ from actors.parsing.parse import Parser
 from actors.sigma.attack import attack_of
 from actors.sigma.fields import fields_of
 from actors.sigma.library import find_files
-from actors.sigma.loading import load
 from actors.sigma.logsource import LogSource, logsource_of, windows_source
 from actors.sigma.predicates import compile_condition
 from actors.sigma.prefilter import clauses_of
@@ -19,6 +18,7 @@ from actors.sigma.subject import Subject
 from actors.sigma.why import explain
 from protocol.messages import encode
 from protocol.records import Attack, Event, OtlpRecord, Record
+from tests.actors.sigma.files import load
 
 GOOD = """title: Failed SSH password
 name: sshd_failed_password
