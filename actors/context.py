@@ -1,7 +1,7 @@
 """What an actor is given by the runner: mailboxes, health, its listening sockets and a place for its state.
 
-An actor is an `async def run(context: Context)`. It reads its inbox, sends to named actors and returns when it has
-drained. It opens no ZeroMQ socket and knows no process but its own.
+An actor is an `async def run(context: Context)`. It reads its inbox, emits messages, and returns when it has drained;
+who hears a message stands in its child spec. It opens no ZeroMQ socket and knows no process but its own.
 """
 
 from __future__ import annotations
@@ -50,12 +50,17 @@ class Context(Protocol):
         """Yield what arrives, until the actor is told to drain and its inbox is empty."""
         ...
 
-    async def send(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> None:
-        """Hand a message to an actor; waits while the edge is full."""
+    async def emit(self, header: Header, frames: Sequence[Frame] = (), *, to: str = "") -> tuple[str, ...]:
+        """Send a message along every edge that the child spec has for its type; return the actors that were given it.
+
+        An edge that waits is waited for while it is full; one that drops counts the drop. `to`: along this edge only.
+        Cancelled while it waits, the edges before have the message, that one and those behind it have not.
+        Raises LookupError for a type of message that no route lets this actor send.
+        """
         ...
 
-    def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
-        """Hand a message to an actor if the edge has room; else count the drop and return False."""
+    def emit_nowait(self, header: Header, frames: Sequence[Frame] = (), *, to: str = "") -> tuple[str, ...]:
+        """Do the same without waiting: an edge that is full drops the message, whatever its policy, and counts it."""
         ...
 
     def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:

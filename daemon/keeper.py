@@ -23,10 +23,10 @@ from daemon.spawner import Spawner, SpawnError
 from daemon.suspects import Suspects, Verdict
 from daemon.trace import take_failure, take_trace
 from daemon.transport import Post
-from protocol.messages import Command, Isolate, Quarantine
+from protocol.edges import Outputs
+from protocol.messages import Command, Isolate, Quarantine, Rewire
 
 HANG_S = 2.5
-EDGE_BOUND = 64  # messages
 ERROR = 17  # SeverityNumber
 AT_ONCE = Decision(0.0, down=False, escalate=False)  # what someone asked for is no fault of the actor
 
@@ -51,7 +51,6 @@ class Keeper:
     ) -> None:
         self.sockets = sockets
         self.stopping = False  # nothing is started any more
-        self.tells = ""  # the actor that takes notices; "": none does
         self._post = post
         self._tell = tell
         self._state_dir = state_dir
@@ -68,6 +67,10 @@ class Keeper:
 
     def command(self, child: Child, verb: str) -> None:
         self._post.outbox(child.spec.name, "control").send_nowait(Command(verb))
+
+    def rewire(self, child: Child, outputs: Outputs) -> None:
+        """Give a running child other edges; one that starts has them from its assignment."""
+        self._post.outbox(child.spec.name, "control").send_nowait(Rewire(outputs))
 
     async def keep(self, child: Child) -> None:
         """Run a child again and again, until nothing is started any more or it leaves. Raises Escalation."""
@@ -136,8 +139,7 @@ class Keeper:
             str(self._runtime_dir),
             os.getpid(),
             tuple(spec.sockets),
-            EDGE_BOUND,
-            self.tells if spec.name != self.tells else "",
+            spec.outputs,
             self._suspects.poison(spec.name),
         )
         try:

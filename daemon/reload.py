@@ -48,8 +48,6 @@ def compare(
 
 
 def _essence(spec: ChildSpec, keep_windows: bool) -> ChildSpec:
-    """Return what of a spec makes a restart necessary."""
-    if not keep_windows:
-        return spec
-    settings = {name: value for name, value in spec.settings.items() if name != WINDOW}
-    return msgspec.structs.replace(spec, settings=settings)
+    """Return what of a spec makes a restart necessary. Other edges do not: an actor takes them while it runs."""
+    settings = {name: value for name, value in spec.settings.items() if not keep_windows or name != WINDOW}
+    return msgspec.structs.replace(spec, settings=settings, outputs={})

@@ -22,10 +22,12 @@ import trio
 
 from actors.context import Report
 from actors.signal import Signal
+from daemon.emitter import Emitter
 from daemon.logs import set_up_logging
 from daemon.trace import Trace, write_failure
 from daemon.transport import Post
-from protocol.messages import BatchKey, Beat, Command, Frame, Header, Isolate, Notice, Quarantine
+from protocol.edges import BOUND, Outputs
+from protocol.messages import BatchKey, Beat, Command, Frame, Header, Isolate, Notice, Quarantine, Rewire
 
 BEAT_S = 0.25
 MAX_VERDICTS = 64
@@ -48,8 +50,7 @@ class Assignment(msgspec.Struct, frozen=True):
     runtime_dir: str
     supervisor_pid: int
     socket_names: tuple[str, ...] = ()
-    edge_bound: int = 64
-    tells: str = ""  # the actor that takes notices; "": nobody does
+    outputs: Outputs = {}  # edges that lead out of it
     poison: tuple[tuple[int, int, int], ...] = ()  # spool tag, first and last sequence of what it died of more than once
 
 
@@ -63,13 +64,10 @@ class ActorContext:
         self.state_dir = Path(assignment.state_dir)
         self.report = Report()
         self._incarnation = assignment.incarnation
-        self._tells = assignment.tells
         self._post = Post(
-            Path(assignment.runtime_dir),
-            assignment.actor,
-            bound=assignment.edge_bound,
-            incarnation=assignment.incarnation,
+            Path(assignment.runtime_dir), assignment.actor, bound=BOUND, incarnation=assignment.incarnation
         )
+        self._emitter = Emitter(self._post, assignment.actor, assignment.outputs)
         self._data = self._post.inbox("data")
         self._commands = self._post.inbox("control")
         self._supervisor = self._post.outbox("supervisor", "control")
@@ -93,15 +91,14 @@ class ActorContext:
             self.begin(getattr(message[0], "key", None))
             yield message
 
-    async def send(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> None:
-        await self._post.outbox(to).send(header, frames)
+    async def emit(self, header: Header, frames: Sequence[Frame] = (), *, to: str = "") -> tuple[str, ...]:
+        return await self._emitter.emit(header, frames, to=to)
 
-    def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
-        return self._post.outbox(to).send_nowait(header, frames)
+    def emit_nowait(self, header: Header, frames: Sequence[Frame] = (), *, to: str = "") -> tuple[str, ...]:
+        return self._emitter.emit_nowait(header, frames, to=to)
 
     def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
-        if self._tells:
-            self.send_nowait(self._tells, Notice(kind, text, time.time_ns(), severity, {"actor": self.name} | fields))
+        self.emit_nowait(Notice(kind, text, time.time_ns(), severity, {"actor": self.name} | fields))
 
     async def wait_drain(self) -> None:
         await self._drain.wait()
@@ -131,6 +128,8 @@ class ActorContext:
             elif isinstance(message, Command) and message.verb == "resend":
                 self._resends += 1
                 self._resend.set()
+            elif isinstance(message, Rewire):
+                self._emitter.rewire(message.outputs)
             elif isinstance(message, Isolate | Quarantine):
                 with suppress(trio.WouldBlock):  # it will be said again if the actor dies of it again
                     self._say_verdict.send_nowait(message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import trio
 
 from daemon.child import Child
 from daemon.configuration import Configuration
+from daemon.emitter import Emitter
 from daemon.health import make_status
 from daemon.keeper import HANG_S, Keeper
 from daemon.ledger import Ledger
@@ -25,6 +26,7 @@ from daemon.notify import notify
 from daemon.places import last_alive_ns, mark_alive
 from daemon.reading import ConfigurationError
 from daemon.reload import compare
+from daemon.routes import SUPERVISOR, outputs_of
 from daemon.spawner import become_subreaper
 from daemon.topology import INTERNAL, ChildSpec, child_specs
 from daemon.transport import Post
@@ -60,7 +62,8 @@ class Supervisor:
         self._inbox = self._post.inbox("control")
         self.children = {spec.name: Child(spec) for spec in child_specs(configuration)}
         self._keeper = Keeper(self._post, self._tell, sockets, state_dir=state_dir, runtime_dir=runtime_dir)
-        self._keeper.tells = INTERNAL if INTERNAL in self.children else ""
+        kinds = {name: child.spec.kind for name, child in self.children.items()}
+        self._emitter = Emitter(self._post, SUPERVISOR, outputs_of(SUPERVISOR, SUPERVISOR, kinds))
         self._ledger = Ledger()
         self._last_alive_ns = last_alive_ns(state_dir)
         self._one_reload = trio.Lock()
@@ -158,10 +161,11 @@ class Supervisor:
         moved = {name for name, bound in sockets.items() if before_sockets.get(name) is not bound}
         change = compare(before, child_specs(configuration), moved, keep_windows=self._has_same_bound(configuration))
         self._configuration, self._keeper.sockets = configuration, sockets
-        self._keeper.tells = INTERNAL if configuration.receivers.internal.enabled else ""
         for spec in change.specs:  # all of them before anything is waited for: who dies meanwhile starts with what is new
             if spec.name in self.children:
                 self.children[spec.name].change(spec)
+        leaving = [self.children[name].spec for name in change.gone]
+        self._rewire([*change.specs, *leaving])  # an actor that leaves is spoken to until it has drained
         for name in change.gone:
             self.children[name].leaves = True
         for name in change.gone:
@@ -172,10 +176,18 @@ class Supervisor:
                 return "the daemon is stopping"
             await self._follow(spec, restart=spec.name in change.changed)
         self.children = {spec.name: self.children[spec.name] for spec in change.specs}
+        self._rewire(change.specs)
         for bound in before_sockets.values():
             if bound not in sockets.values():
                 bound.close()
         return change.describe()
+
+    def _rewire(self, specs: Sequence[ChildSpec]) -> None:
+        """Let everyone who runs know the edges between these actors."""
+        kinds = {spec.name: spec.kind for spec in specs}
+        for name, child in self.children.items():
+            self._keeper.rewire(child, outputs_of(name, child.spec.kind, kinds))
+        self._emitter.rewire(outputs_of(SUPERVISOR, SUPERVISOR, kinds))
 
     def _has_same_bound(self, configuration: Configuration) -> bool:
         return configuration.daemon.queue_max == self._configuration.daemon.queue_max
@@ -198,8 +210,7 @@ class Supervisor:
 
     def _tell(self, kind: str, text: str, *, severity: int = WARN, **fields: Any) -> None:
         """Put a notice into the stream."""
-        if INTERNAL in self.children:
-            self._post.outbox(INTERNAL).send_nowait(Notice(kind, text, time.time_ns(), severity, fields))
+        self._emitter.emit_nowait(Notice(kind, text, time.time_ns(), severity, fields))
 
     def _tell_of_absence(self) -> None:
         since_ns, now_ns = self._last_alive_ns, time.time_ns()
@@ -260,14 +271,13 @@ class Supervisor:
     def _retry(self, request: Request) -> Reply:
         if INTERNAL not in self.children:
             return Reply(False, "receivers.internal is not enabled; it is what sends records again")
-        if not self._post.outbox(INTERNAL).send_nowait(request):
+        if not self._emitter.emit_nowait(request):
             return Reply(False, "the internal receiver takes nothing now; try again later")
         return Reply(True, f"{request.name} is sent again")
 
     # -- status
 
     async def _publish_status(self) -> None:
-        broadcaster = self._post.outbox("broadcaster")
         committed_before, before_s = 0, trio.current_time()
         while True:
             await trio.sleep(1 - time.time() % 1)
@@ -279,7 +289,7 @@ class Supervisor:
             mark_alive(self._state_dir)
             children = [child.health for child in self.children.values()]
             now_ns = time.time_ns()
-            broadcaster.send_nowait(
+            self._emitter.emit_nowait(
                 make_status(
                     children,
                     ts_ns=now_ns,

@@ -13,6 +13,8 @@ import msgspec
 from actors.detectors.registry import DETECTORS
 from daemon.configuration import Configuration, Rules, parse_size
 from daemon.restart import RestartPolicy
+from daemon.routes import outputs_of
+from protocol.edges import Outputs
 
 Role = Literal["receiver", "parser", "detector", "scorer", "alerts", "recorder", "broadcaster", "front end"]
 
@@ -34,11 +36,22 @@ class ChildSpec(msgspec.Struct, frozen=True):
     policy: RestartPolicy = SPINE
     hears_losses: bool = False  # sends again when batches in flight may be lost
     loses_batches: bool = False  # its death may lose batches in flight: receivers have to send again
+    stands_for: str = ""  # kind by which routes know it, if that is not its role
+    outputs: Outputs = {}  # edges that lead out of it, see daemon/routes.py
+
+    @property
+    def kind(self) -> str:
+        return self.stands_for or self.role
 
 
 def child_specs(configuration: Configuration) -> list[ChildSpec]:
-    """Return the actors of this configuration, in start order."""
-    readers = [SIGMA] if configuration.rules.enabled else []
+    """Return the actors of this configuration with their edges, in start order."""
+    specs = _unwired(configuration)
+    kinds = {spec.name: spec.kind for spec in specs}
+    return [msgspec.structs.replace(spec, outputs=outputs_of(spec.name, spec.kind, kinds)) for spec in specs]
+
+
+def _unwired(configuration: Configuration) -> list[ChildSpec]:
     return [
         ChildSpec(
             "frontend",
@@ -69,14 +82,12 @@ def child_specs(configuration: Configuration) -> list[ChildSpec]:
             loses_batches=True,
         ),
         *(_detector(name) for name in DETECTORS if configuration.detectors[name].enabled),
-        *([_sigma(configuration.rules)] if readers else ()),
+        *([_sigma(configuration.rules)] if configuration.rules.enabled else ()),
         ChildSpec(
             "parser",
             "parser",
             "actors.parsing.actor",
             {
-                "detectors": [name for name in DETECTORS if configuration.detectors[name].enabled] + readers,
-                "readers": readers,
                 "zones": configuration.zones(),
                 "fsync": configuration.daemon.fsync,
             },
@@ -92,7 +103,7 @@ def _detector(name: str) -> ChildSpec:
 
 def _sigma(rules: Rules) -> ChildSpec:
     return ChildSpec(
-        SIGMA, "detector", "actors.sigma.actor", rules.settings(), policy=SATELLITE, hears_losses=True
+        SIGMA, "detector", "actors.sigma.actor", rules.settings(), policy=SATELLITE, hears_losses=True, stands_for=SIGMA
     )
 
 

@@ -131,17 +131,24 @@ class Outbox:
 
     def send_nowait(self, header: Header, frames: Sequence[Frame] = ()) -> bool:
         """Send if there is room; else count a drop and return False."""
+        return self.send_parts_nowait(encode_message(header, frames))
+
+    async def send(self, header: Header, frames: Sequence[Frame] = ()) -> None:
+        """Send; wait while the edge is full. A send that is cancelled has not happened."""
+        await self.send_parts(encode_message(header, frames))
+
+    def send_parts_nowait(self, parts: Sequence[Frame]) -> bool:
+        """Send an encoded message if there is room; else count a drop and return False."""
         try:
-            self._socket.send_multipart([*encode_message(header, frames), self._stamp()], zmq.NOBLOCK, copy=True)
+            self._socket.send_multipart([*parts, self._stamp()], zmq.NOBLOCK, copy=True)
         except zmq.Again:
             self.statistics.dropped += 1
             return False
         self.statistics.messages += 1
         return True
 
-    async def send(self, header: Header, frames: Sequence[Frame] = ()) -> None:
-        """Send; wait while the edge is full."""
-        parts = encode_message(header, frames)
+    async def send_parts(self, parts: Sequence[Frame]) -> None:
+        """Send an encoded message; wait while the edge is full. A send that is cancelled has not happened."""
         async with self._lock:
             waited = False
             while True:
@@ -175,14 +182,14 @@ class Post:
         self._inboxes.append(inbox)
         return inbox
 
-    def outbox(self, actor: str, plane: str = "data") -> Outbox:
-        """Return the edge to an actor's inbox, connected at the first call."""
+    def outbox(self, actor: str, plane: str = "data", *, bound: int = 0) -> Outbox:
+        """Return the edge to an actor's inbox, connected at the first call; then `bound` messages wait here at most."""
         key = (actor, plane)
         outbox = self._outboxes.get(key)
         if outbox is None:
             address = endpoint(self._runtime_dir, actor, plane)
             outbox = self._outboxes[key] = Outbox(
-                self._context, address, bound=self._bound, name=self._actor, incarnation=self._incarnation
+                self._context, address, bound=bound or self._bound, name=self._actor, incarnation=self._incarnation
             )
         return outbox
 

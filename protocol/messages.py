@@ -8,10 +8,11 @@ sends what to whom.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 
+from protocol.edges import Outputs
 from protocol.findings import Alert, Finding
 from protocol.records import Attack, Event, Record
 
@@ -53,11 +54,18 @@ class Records(Header, tag="records"):
 
 
 class Events(Header, tag="events"):
-    """Parser to detectors and scorer. Frames: the columns; for sigma and the scorer, then one msgpack array of `Event`."""
+    """Parser to detectors. Frames: the columns; for sigma, then one msgpack array of `Event`."""
 
     key: BatchKey
     sources: tuple[str, ...]
-    detectors: tuple[str, ...] = ()  # to the scorer: the detectors that were given this batch
+
+
+class Parsed(Header, tag="parsed"):
+    """Parser to scorer. Frames: the columns, then one msgpack array of `Event`."""
+
+    key: BatchKey
+    sources: tuple[str, ...]
+    detectors: tuple[str, ...]  # those that were given this batch: the scorer waits for their answers
 
 
 class Scored(Header, tag="scored"):
@@ -158,6 +166,12 @@ class Command(Header, tag="command"):
     verb: str
 
 
+class Rewire(Header, tag="rewire"):
+    """Supervisor to actor: the edges that lead out of it from now on; another configuration has other actors."""
+
+    outputs: Outputs
+
+
 class Isolate(Header, tag="isolate"):
     """Supervisor to receiver: an actor died of one of these records; send each in a batch of its own."""
 
@@ -194,6 +208,7 @@ class Reply(Header, tag="reply"):
 Message: TypeAlias = (
     Records
     | Events
+    | Parsed
     | Scored
     | Findings
     | Matched
@@ -204,6 +219,7 @@ Message: TypeAlias = (
     | Status
     | Beat
     | Command
+    | Rewire
     | Isolate
     | Quarantine
     | Request
@@ -228,6 +244,14 @@ _judged = msgspec.msgpack.Decoder(list[JudgedEvent])
 _judged_one = msgspec.msgpack.Decoder(JudgedEvent)
 
 encode = _encoder.encode
+MESSAGES: dict[str, type[Header]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Message)}  # {type: class}
+
+
+def type_name(kind: type[Header]) -> str:
+    """Return what `type` says in the header of such a message."""
+    return str(kind.__struct_config__.tag)
+
+
 decode_records = _records.decode
 decode_events = _events.decode
 decode_judged = _judged.decode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,29 @@ import trio
 
 from actors.context import Report
 from actors.signal import Signal
-from protocol.messages import Acknowledged, BatchKey, Frame, Header, Isolate, Quarantine, Records, decode_records
+from daemon.configuration import Configuration
+from daemon.reading import read_configuration
+from daemon.routes import outputs_of
+from daemon.topology import child_specs
+from protocol.edges import ALL_FRAMES, Edge
+from protocol.messages import (
+    Acknowledged,
+    BatchKey,
+    Frame,
+    Header,
+    Isolate,
+    Quarantine,
+    Records,
+    decode_records,
+    type_name,
+)
 from protocol.records import Record
+
+
+@cache
+def everything() -> Configuration:
+    """Return a configuration with every actor that there is."""
+    return read_configuration(None, {"TOCSIN_RECEIVERS__JOURNALD__ENABLED": "true"})
 
 
 class FakeContext:
@@ -25,6 +47,8 @@ class FakeContext:
         self.state_dir = folder
         self.report = Report()
         self.sent: list[tuple[str, Header, Sequence[Frame]]] = []
+        kinds = {spec.name: spec.kind for spec in child_specs(everything())}
+        self.outputs = outputs_of(name, kinds.get(name, "receiver"), kinds)  # those of the actor of this name
         self.full: set[str] = set()  # actors whose edge is full
         self.changed = Signal()
         self.handling: BatchKey | None = None
@@ -45,18 +69,29 @@ class FakeContext:
                 return
             yield message
 
-    async def send(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> None:
-        await trio.lowlevel.checkpoint()
-        while to in self.full:
-            await self.changed.wait()
-        self.sent.append((to, header, frames))
-        self.changed.set()
+    def _edges(self, header: Header, to: str) -> list[Edge]:
+        return [edge for edge in self.outputs[type_name(type(header))] if not to or edge.to == to]
 
-    def send_nowait(self, to: str, header: Header, frames: Sequence[Frame] = ()) -> bool:
-        if to in self.full:
-            return False
-        self.sent.append((to, header, frames))
-        return True
+    async def emit(self, header: Header, frames: Sequence[Frame] = (), *, to: str = "") -> tuple[str, ...]:
+        await trio.lowlevel.checkpoint()
+        given = []
+        for edge in self._edges(header, to):
+            while edge.to in self.full and edge.when_full == "wait":
+                await self.changed.wait()
+            if edge.to not in self.full:
+                self._keep(edge, header, frames)
+                given.append(edge.to)
+        return tuple(given)
+
+    def emit_nowait(self, header: Header, frames: Sequence[Frame] = (), *, to: str = "") -> tuple[str, ...]:
+        open_edges = [edge for edge in self._edges(header, to) if edge.to not in self.full]
+        for edge in open_edges:
+            self._keep(edge, header, frames)
+        return tuple(edge.to for edge in open_edges)
+
+    def _keep(self, edge: Edge, header: Header, frames: Sequence[Frame]) -> None:
+        self.sent.append((edge.to, header, frames if edge.frames == ALL_FRAMES else frames[: edge.frames]))
+        self.changed.set()
 
     def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
         self.told.append((kind, text))

@@ -53,7 +53,7 @@ class AlertsActor:
         counters["fired_alerts"] += len(fired)
         counters["folded_alerts"] += len(message.alerts) - len(fired)
         if message.key is not None or fired:
-            await self._context.send("recorder", msgspec.structs.replace(message, alerts=fired), frames)
+            await self._context.emit(msgspec.structs.replace(message, alerts=fired), frames)
 
     async def _keep_snapshots(self) -> None:
         while True:

@@ -113,12 +113,12 @@ class DetectorActor:
         scores = self._detector.score(columns, learn=self._learnt.take(message.key))
         self._report.counters["scored_events"] += len(columns)
         header = Scored(message.key, self._detector.name, self._detector.unit, self._detector.is_warm())
-        await self._context.send("scorer", header, scores.pack())
+        await self._context.emit(header, scores.pack())
 
     async def _tick(self, now_ns: int) -> None:
         self._ticked_ns = now_ns
         if findings := self._detector.tick(now_ns):
-            await self._context.send("scorer", Findings(tuple(findings)))
+            await self._context.emit(Findings(tuple(findings)))
 
     def _look_at_clock(self) -> int:
         """Return what the wall clock shows, and let the detector go with it if it has been set."""

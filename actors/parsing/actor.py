@@ -13,7 +13,7 @@ from actors.context import Context
 from actors.parsing.journal import TemplateJournal, births
 from actors.parsing.parse import Parser
 from actors.syncing import SYNC_S, Fsync, sync_all
-from protocol.messages import Events, Frame, Records, decode_records, encode
+from protocol.messages import Events, Frame, Parsed, Records, decode_records, encode
 
 RETRY_S = 0.5
 
@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True):
-    detectors: list[str]
-    readers: list[str]  # those of the detectors that read the events themselves
     zones: dict[str, str]  # {source: IANA name}
     fsync: Fsync = "interval"
 
@@ -32,8 +30,6 @@ class ParserActor:
         self._context = context
         self._report = context.report
         settings = msgspec.convert(context.settings, Settings)
-        self._detectors = settings.detectors
-        self._readers = frozenset(settings.readers)
         self._parser = Parser({source: ZoneInfo(name) for source, name in settings.zones.items()})
         self._journal = TemplateJournal(context.state_dir / "templates.journal", settings.fsync)
         self._parser.drain.restore_changes(self._journal.read())
@@ -59,16 +55,9 @@ class ParserActor:
         self._report.counters["parsed_events"] += len(events)
         self._report.counters["parse_errors"] = self._parser.errors_total
         self._report.gauges["templates"] = len(self._parser.drain)
-        packed: list[Frame] = [*columns.pack()]
-        whole = [*packed, encode(events)]
-        header = Events(key, columns.sources)
-        given = tuple(
-            name
-            for name in self._detectors
-            if self._context.send_nowait(name, header, whole if name in self._readers else packed)
-        )
-        header = msgspec.structs.replace(header, detectors=given)
-        await self._context.send("scorer", header, whole)
+        whole: list[Frame] = [*columns.pack(), encode(events)]
+        given = await self._context.emit(Events(key, columns.sources), whole)
+        await self._context.emit(Parsed(key, columns.sources, given), whole)
 
     async def _write_journal(self) -> None:
         """Write what the templates became; hold the stream back for as long as the disk refuses."""

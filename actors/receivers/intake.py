@@ -265,7 +265,7 @@ class Intake:
                 if self._putting_aside:  # and then all is sent again, for the actor that died has lost it
                     break
                 self._sent = first + count - 1
-                await self._context.send("parser", Records(self._key(first, count)), [piece])
+                await self._context.emit(Records(self._key(first, count)), [piece])
                 if self._attempt != attempt:  # everything is sent again meanwhile
                     break
 

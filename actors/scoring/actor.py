@@ -16,7 +16,7 @@ from actors.scoring.join import Join, Joined
 from actors.signal import Signal
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
 from protocol.findings import Alert, Finding
-from protocol.messages import Events, Findings, Frame, Judged, Matched, Scored, decode_events
+from protocol.messages import Findings, Frame, Judged, Matched, Parsed, Scored, decode_events
 
 VERSION = 1
 DEADLINE_CHECK_S = 0.05
@@ -67,7 +67,7 @@ class Scorer:
         alerts = [*matched.alerts, *(self._draft(blended, packed_events) if blended.breach.any() else ())]
         self._report.counters["judged_events"] += len(columns)
         frames = [packed_events, blended.score.tobytes(), blended.threshold.tobytes()]
-        await self._context.send("alerts", Judged(joined.message.key, tuple(alerts), matched.attacks), frames)
+        await self._context.emit(Judged(joined.message.key, tuple(alerts), matched.attacks), frames)
 
     def _draft(self, blended: Blended, packed_events: Frame) -> list[Alert]:
         breaches = blended.breach.nonzero()[0].tolist()
@@ -89,7 +89,7 @@ class Scorer:
                 _, _, span = finding.unit.partition(" in ")
                 text = f"source {finding.source} fell silent: no event in {span}, where {finding.expected:.0f} are its habit"
                 self._context.tell("silence", text, silent_source=finding.source)
-        await self._context.send("alerts", Judged(None, tuple(alert_of_finding(finding) for finding in findings)))
+        await self._context.emit(Judged(None, tuple(alert_of_finding(finding) for finding in findings)))
 
     async def _take_matched(self, matched: Matched) -> None:
         """Keep what the rules say for its batch; what has left without it sends its alerts after it."""
@@ -97,13 +97,13 @@ class Scorer:
             return
         if matched.alerts:
             self._report.counters["late_alerts"] += len(matched.alerts)
-            await self._context.send("alerts", Judged(None, matched.alerts))
+            await self._context.emit(Judged(None, matched.alerts))
 
     async def _receive(self) -> None:
         async for message, frames in self._context.messages():
             if isinstance(message, Scored):
                 self._join.add_scores(message, Scores.unpack(frames))
-            elif isinstance(message, Events):
+            elif isinstance(message, Parsed):
                 self._join.add_batch(message, frames, trio.current_time())
                 self._waits.set()
             elif isinstance(message, Matched):

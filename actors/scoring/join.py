@@ -14,7 +14,7 @@ import msgspec
 
 from actors.learnt import Learnt
 from protocol.columns import Scores
-from protocol.messages import BatchKey, Events, Frame, Matched, Scored
+from protocol.messages import BatchKey, Frame, Matched, Parsed, Scored
 
 DEADLINE_S = 0.25
 MAX_EARLY = 1_024  # batches whose answers came before they did
@@ -26,7 +26,7 @@ Answer = tuple[Scored, Scores] | Matched
 class Joined(msgspec.Struct):
     """A batch with the scores that were there in time."""
 
-    message: Events
+    message: Parsed
     frames: Sequence[Frame]
     deadline_s: float
     scores: dict[str, Scores]
@@ -50,7 +50,7 @@ class Join:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add_batch(self, message: Events, frames: Sequence[Frame], now_s: float) -> None:
+    def add_batch(self, message: Parsed, frames: Sequence[Frame], now_s: float) -> None:
         joined = Joined(message, frames, now_s + DEADLINE_S, {}, {})
         self._waiting.append(joined)
         self._by_key[message.key] = joined

@@ -147,7 +147,7 @@ class SigmaActor:
         if self._context.is_poison(key):
             return
         alerts, attacks = self._judge(decode_events(frames[COLUMN_FRAMES]), key.first, new)
-        await self._context.send("scorer", Matched(key, tuple(alerts), attacks))
+        await self._context.emit(Matched(key, tuple(alerts), attacks))
 
     async def _keep_filling(self) -> None:
         while True:
@@ -184,14 +184,14 @@ class SigmaActor:
         alerts, _ = self._judge([each.event for each in batch.events], batch.first, new)
         self._report.counters["caught_up_events"] += len(batch.events)
         if alerts:
-            await self._context.send("scorer", Matched(None, tuple(alerts)))
+            await self._context.emit(Matched(None, tuple(alerts)))
         await trio.lowlevel.checkpoint()
 
     async def _send_again(self) -> None:
         """Send the last alerts again after a death of its own or downstream: they may have been on their way."""
         while True:
             if alerts := self._engine.remembered():
-                await self._context.send("scorer", Matched(None, tuple(alerts[-MOST_SENT_AGAIN:])))
+                await self._context.emit(Matched(None, tuple(alerts[-MOST_SENT_AGAIN:])))
             await self._context.wait_resend()
 
     # -- life

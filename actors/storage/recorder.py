@@ -106,7 +106,7 @@ class Recorder:
             self._report.counters["committed_events"] += len(stored.packed)
             self._report.counters["committed_alerts"] += len(stored.alerts)
             header = Committed(stored.first, len(stored.packed), tuple(stored.alerts), stored.last_alert)
-            await self._context.send("broadcaster", header, [join_array(stored.packed)])
+            await self._context.emit(header, [join_array(stored.packed)])
 
     def _show_sequences(self) -> None:
         """Say how far the store has come; whoever follows it finds out what it missed."""
@@ -147,7 +147,7 @@ class Recorder:
             self._context.tell("store_damaged", text, severity=17, file=each.path.name, aside=each.aside.name)
 
     async def _acknowledge(self, key: BatchKey) -> None:
-        self._context.send_nowait(key.receiver, Acknowledged(key.tag, self._store.position(key)))
+        self._context.emit_nowait(Acknowledged(key.tag, self._store.position(key)), to=key.receiver)
         await trio.lowlevel.checkpoint()
 
     async def _force(self) -> None:

@@ -29,7 +29,7 @@ def change(before: dict[str, str], after: dict[str, str], *, moved: set[str] = f
         ({}, [], [], []),
         ({"ALERTS__PER_DAY": "5"}, [], [], ["scorer"]),
         ({"STORAGE__RETENTION_DAYS": "5"}, [], [], ["recorder"]),
-        ({"DETECTORS__HST__ENABLED": "false"}, [], ["hst"], ["parser"]),
+        ({"DETECTORS__HST__ENABLED": "false"}, [], ["hst"], []),
         ({"RECEIVERS__JOURNALD__ENABLED": "true"}, ["journald"], [], []),
         ({"RECEIVERS__OTLP_HTTP__ENABLED": "false"}, [], ["otlp_http"], []),
         ({"RECEIVERS__SYSLOG__ZONE": "Europe/Berlin"}, [], [], ["parser", "syslog"]),

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from actors.scoring.join import DEADLINE_S, MAX_EARLY, Join
 from protocol.columns import Scores
-from protocol.messages import BatchKey, Events, Matched, Scored
+from protocol.messages import BatchKey, Parsed, Matched, Scored
 from protocol.records import Attack
 
 DETECTORS = ("hst", "cusum", "markov")
 
 
-def batch(number: int, given_to: tuple[str, ...] = DETECTORS) -> Events:
-    return Events(BatchKey("syslog", 1, 0, number, 1), ("syslog",), given_to)
+def batch(number: int, given_to: tuple[str, ...] = DETECTORS) -> Parsed:
+    return Parsed(BatchKey("syslog", 1, 0, number, 1), ("syslog",), given_to)
 
 
 def scores(number: int, detector: str, count: int = 1) -> tuple[Scored, Scores]:
