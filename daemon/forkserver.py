@@ -25,8 +25,11 @@ import sys
 import trio
 
 from actors.detectors.registry import DETECTORS
+from daemon.configuration import Configuration
 from daemon.logs import set_up_logging
+from daemon.receivers import RECEIVERS
 from daemon.runner import run_in_fork
+from daemon.topology import child_specs
 from protocol.messages import Beat, decode_message, encode_message
 
 MAX_REQUEST_BYTES = 1 << 20
@@ -44,18 +47,9 @@ PRELOAD = (
     "quart",
     "quart_trio",
     "hypercorn.trio",
-    "actors.storage.recorder",
-    "actors.frontend.actor",
-    "actors.parsing.actor",
-    "actors.receivers.otlp",
-    "actors.receivers.syslog",
-    "actors.receivers.file",
-    "actors.receivers.internal",
-    "actors.receivers.journald",
-    "actors.detectors.actor",
     *(location.partition(":")[0] for location in DETECTORS.values()),
-    "actors.scoring.actor",
-    "actors.sigma.actor",
+    *(spec.target for spec in child_specs(Configuration())),
+    *(spec.target for spec in RECEIVERS.values()),
 )
 
 

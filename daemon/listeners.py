@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from daemon.activation import InheritedSocket, show_address
-from daemon.configuration import Configuration, is_loopback, parse_address
+from daemon.configuration import Configuration
 from daemon.reading import ConfigurationError, Fault
+from daemon.sections import is_loopback, parse_address
 
 BACKLOG = 512
 UDP_BUFFER_BYTES = 8 << 20  # asked for; the kernel may give less (net.core.rmem_max)
@@ -140,18 +141,10 @@ def rebind(
 
 def _wanted(configuration: Configuration) -> dict[str, tuple[str, str, socket.SocketKind]]:
     """Return {name of the socket: (key of its address, address, kind)} of the front end and the enabled receivers."""
-    receivers = configuration.receivers
-    syslog = receivers.syslog
     wanted = {"http": ("http.listen", configuration.http.listen, socket.SOCK_STREAM)}
-    if syslog.enabled:
-        wanted["syslog.udp"] = ("receivers.syslog.udp", syslog.udp, socket.SOCK_DGRAM)
-        wanted["syslog.tcp"] = ("receivers.syslog.tcp", syslog.tcp, socket.SOCK_STREAM)
-        if syslog.tls:
-            wanted["syslog.tls"] = ("receivers.syslog.tls", syslog.tls, socket.SOCK_STREAM)
-    if receivers.otlp_grpc.enabled:
-        wanted["otlp_grpc"] = ("receivers.otlp_grpc.listen", receivers.otlp_grpc.listen, socket.SOCK_STREAM)
-    if receivers.otlp_http.enabled:
-        wanted["otlp_http"] = ("receivers.otlp_http.listen", receivers.otlp_http.listen, socket.SOCK_STREAM)
+    for name, section in configuration.enabled_receivers().items():
+        for each in section.listeners():
+            wanted[each.socket] = (f"receivers.{name}.{each.key}", each.address, each.kind)
     return wanted
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from daemon.configuration import Configuration, Detector, Section, all_detectors
+from daemon.configuration import Configuration, registries
+from daemon.sections import Section
 
 DEFAULT_PATH = Path("/etc/tocsin/tocsin.toml")
 
@@ -91,8 +92,8 @@ class _Reader:
     def _value(self, wanted: Any, value: Any, path: str) -> Any:
         if isinstance(wanted, type) and issubclass(wanted, Section):
             return self.section(wanted, value, path)
-        if path == "detectors":
-            return self._detectors(value)
+        if path in registries():
+            return self._named(value, path, registries()[path])
         try:
             return msgspec.convert(self._given(value, wanted, path), wanted)
         except msgspec.ValidationError as error:
@@ -105,17 +106,19 @@ class _Reader:
         self._overrides[path] = value.variable
         return value.value(wanted)
 
-    def _detectors(self, given: Any) -> dict[str, Detector]:
-        detectors, table = all_detectors(), self._given(given, dict, "detectors")
+    def _named(self, given: Any, path: str, kinds: Mapping[str, type[Section]]) -> dict[str, Section]:
+        """Return a section for each name that there is, those in `given` read, the others as they are by default."""
+        sections = {name: kind() for name, kind in kinds.items()}
+        table = self._given(given, dict, path)
         if not isinstance(table, dict):
-            self.fault("detectors", "is not a table: write [detectors.NAME]")
-            return detectors
+            self.fault(path, f"is not a table: write [{path}.NAME]")
+            return sections
         for name, value in table.items():
-            if name in detectors:
-                detectors[name] = self.section(Detector, value, f"detectors.{name}")
+            if name in kinds:
+                sections[name] = self.section(kinds[name], value, f"{path}.{name}")
             else:
-                self.fault(f"detectors.{name}", f"is not a detector; there are {', '.join(detectors)}")
-        return detectors
+                self.fault(f"{path}.{name}", f"is not a {path.removesuffix('s')}; there are {', '.join(kinds)}")
+        return sections
 
 
 def _key_lines(text: str) -> dict[str, int]:

@@ -25,10 +25,11 @@ from daemon.ledger import Ledger
 from daemon.notify import notify
 from daemon.places import last_alive_ns, mark_alive
 from daemon.reading import ConfigurationError
+from daemon.receivers import INTERNAL
 from daemon.reload import compare
 from daemon.routes import SUPERVISOR, outputs_of
 from daemon.spawner import become_subreaper
-from daemon.topology import INTERNAL, ChildSpec, child_specs
+from daemon.topology import ChildSpec, child_specs
 from daemon.transport import Post
 from protocol.clock import format_time
 from protocol.messages import Beat, Notice, Reply, Request

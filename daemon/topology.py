@@ -11,9 +11,11 @@ from typing import Any, Literal
 import msgspec
 
 from actors.detectors.registry import DETECTORS
-from daemon.configuration import Configuration, Rules, parse_size
+from daemon.configuration import Configuration, Rules
+from daemon.receivers import RECEIVERS
 from daemon.restart import RestartPolicy
 from daemon.routes import outputs_of
+from daemon.sections import parse_size
 from protocol.edges import Outputs
 
 Role = Literal["receiver", "parser", "detector", "scorer", "alerts", "recorder", "broadcaster", "front end"]
@@ -21,8 +23,6 @@ Role = Literal["receiver", "parser", "detector", "scorer", "alerts", "recorder",
 SPINE = RestartPolicy(intensity=10, period_s=60.0)
 SATELLITE = RestartPolicy(escalates=False)
 SIGMA = "sigma"
-INTERNAL = "internal"  # the receiver that makes events of notices
-INTERNAL_WINDOW = 100  # records; it has little to say, and takes nothing of what the others share
 
 
 class ChildSpec(msgspec.Struct, frozen=True):
@@ -108,27 +108,19 @@ def _sigma(rules: Rules) -> ChildSpec:
 
 
 def _receivers(configuration: Configuration) -> list[ChildSpec]:
-    receivers = configuration.receivers
-    enabled = receivers.enabled()
-    sharing = [name for name in enabled if name != INTERNAL]
+    enabled = configuration.enabled_receivers()
+    sharing = [name for name in enabled if not RECEIVERS[name].window]
     daemon = configuration.daemon
-    window = max(1, daemon.queue_max // max(1, len(sharing)))
+    share = max(1, daemon.queue_max // max(1, len(sharing)))
     flow = {"spool_bytes": daemon.spool_bytes(), "fsync": daemon.fsync}
-    tls = {"tls": "syslog.tls"} if receivers.syslog.tls else {}
-    sockets = {
-        "syslog": {"udp": "syslog.udp", "tcp": "syslog.tcp"} | tls,
-        "otlp_grpc": {"otlp": "otlp_grpc"},
-        "otlp_http": {"otlp": "otlp_http"},
-    }
-    targets = {"otlp_grpc": "otlp", "otlp_http": "otlp"}
     return [
         ChildSpec(
             name,
             "receiver",
-            f"actors.receivers.{targets.get(name, name)}",
-            receivers.settings(name) | flow | {"window": INTERNAL_WINDOW if name == INTERNAL else window},
-            sockets=sockets.get(name, {}),
+            RECEIVERS[name].target,
+            msgspec.to_builtins(section) | flow | {"window": RECEIVERS[name].window or share},
+            sockets={listener.handle: listener.socket for listener in section.listeners()},
             hears_losses=True,
         )
-        for name in enabled
+        for name, section in enabled.items()
     ]

@@ -17,8 +17,10 @@ from actors.frontend.metrics import expose
 from actors.frontend.openapi import openapi
 from actors.scoring import alerts
 from daemon.cli import COMMANDS, make_parser
-from daemon.configuration import Configuration, Section
+from daemon.configuration import Configuration, registries
 from daemon.health import STATES
+from daemon.routes import ANY, ROUTES
+from daemon.sections import Section
 from daemon.topology import child_specs
 from protocol.findings import AlertSeverity, Part, RuleKind
 from protocol.frames import AlertObject, EventObject, StatusFrame
@@ -56,7 +58,10 @@ def rows(text: str) -> dict[str, str]:
 def keys(kind: type[Section], path: str = "") -> Iterator[str]:
     for field in msgspec.structs.fields(kind):
         here = f"{path}{field.name}"
-        if isinstance(field.type, type) and issubclass(field.type, Section):
+        if field.name == "receivers":
+            for name, section in registries()["receivers"].items():
+                yield from keys(section, f"{here}.{name}.")
+        elif isinstance(field.type, type) and issubclass(field.type, Section):
             yield from keys(field.type, f"{here}.")
         elif field.name == "detectors":
             yield from keys(get_args(field.type)[1], f"{here}.NAME.")
@@ -90,6 +95,24 @@ def test_no_configuration_key_is_documented_that_does_not_exist() -> None:
 
 def test_every_detector_is_in_the_tuning_page() -> None:
     assert DETECTORS.keys() <= rows(read("tuning.md")).keys()
+
+
+# -- routes
+
+
+def test_the_table_of_messages_is_the_table_of_routes() -> None:
+    table = [[cell.strip(" `") for cell in line.split("|")[1:5]] for line in read("architecture.md").splitlines()]
+    documented = [tuple(row) for row in table if row[3:] in (["wait"], ["drop"])]
+    names = {ANY: "any actor"}
+    assert documented == [
+        (
+            route.message.__name__,
+            names.get(route.sender, route.sender),
+            names.get(route.receiver, route.receiver),
+            route.when_full,
+        )
+        for route in ROUTES
+    ]
 
 
 # -- commands

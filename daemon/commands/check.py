@@ -34,7 +34,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         return EX_CONFIG
     detectors = ", ".join(name for name, detector in configuration.detectors.items() if detector.enabled)
     print("The configuration is good.")
-    print(f"Receivers: {', '.join(configuration.receivers.enabled())}. Detectors: {detectors}.")
+    print(f"Receivers: {', '.join(configuration.enabled_receivers())}. Detectors: {detectors}.")
     return 0
 
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import trio
 
 from daemon.commands.traffic import Line, OrdinaryDay, dated, intrusion
-from daemon.configuration import Configuration, parse_address
+from daemon.configuration import Configuration
+from daemon.receivers import Syslog
+from daemon.sections import parse_address
 
 HISTORY_LINES = 3_000  # enough for the detectors to know the site
 CALM_S = 10.0  # between the history and the break-in
@@ -92,7 +94,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     if arguments.rate <= 0:
         print("tocsin: --rate takes a number above 0", file=sys.stderr)
         return 2
-    address = configuration.receivers.syslog.tcp
+    address = configuration.receiver("syslog", Syslog).tcp
     try:
         trio.run(_demo, address, arguments)
     except* (OSError, trio.BrokenResourceError):

@@ -19,6 +19,7 @@ from daemon.commands.rule_files import RulesUnreadable, open_workbench, read_doc
 from daemon.commands.rules_text import one_line, print_backtest, print_judged, print_listing, print_never
 from daemon.configuration import Configuration
 from daemon.places import state_directory
+from daemon.receivers import Syslog
 from protocol.clock import NS_PER_S, format_time, parse_time
 
 EX_REFUSED = 1  # rules that are refused; a rule that does not match
@@ -113,7 +114,7 @@ def _test(workbench: Workbench, configuration: Configuration, arguments: argpars
         lines = sys.stdin.buffer.read().splitlines()
     if len(lines) > MAX_LINES:
         raise Unusable(f"{len(lines):,} lines are more than the {MAX_LINES:,} that are tried at once; see: tocsin rules backtest")
-    judged = workbench.test(choice, lines, time.time_ns(), ZoneInfo(configuration.receivers.syslog.zone))
+    judged = workbench.test(choice, lines, time.time_ns(), ZoneInfo(configuration.receiver("syslog", Syslog).zone))
     print_judged(judged)
     return 0 if any(each.matches() for each in judged) else EX_REFUSED
 

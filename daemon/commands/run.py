@@ -183,21 +183,7 @@ async def _greet(configuration: Configuration, sockets: Mapping[str, socket.sock
 
 def _listening(configuration: Configuration, addresses: Mapping[str, str]) -> list[str]:
     """Return what is listened on; a socket that systemd passed may be bound elsewhere than the configuration says."""
-    files = configuration.receivers.file
-    lines = []
-    if "syslog.udp" in addresses:
-        lines.append(f"syslog on {addresses['syslog.udp']} (UDP) and {addresses['syslog.tcp']} (TCP)")
-    if "syslog.tls" in addresses:
-        lines.append(f"syslog on {addresses['syslog.tls']} (TLS)")
-    if "otlp_grpc" in addresses:
-        lines.append(f"OTLP on {addresses['otlp_grpc']} (gRPC)")
-    if "otlp_http" in addresses:
-        lines.append(f"OTLP on {addresses['otlp_http']} (HTTP)")
-    if files.enabled and files.paths:
-        lines.append(f"files {', '.join(files.paths)}")
-    if configuration.receivers.journald.enabled:
-        lines.append(f"the journal{' in ' + journal if (journal := configuration.receivers.journald.directory) else ''}")
-    return lines
+    return [line for section in configuration.enabled_receivers().values() for line in section.announce(addresses)]
 
 
 def _farewell(summary: dict[str, int], seconds: float) -> str:

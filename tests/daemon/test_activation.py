@@ -13,20 +13,22 @@ from pathlib import Path
 import pytest
 
 from daemon.activation import InheritedSocket, show_address, take_sockets
-from daemon.configuration import Configuration, Http, OtlpGrpc, OtlpHttp, Receivers, Syslog
+from daemon.configuration import Configuration, Http, all_receivers
 from daemon.listeners import UDP_BUFFER_BYTES, bind_all
 from daemon.reading import ConfigurationError
+from daemon.receivers import OtlpGrpc, OtlpHttp, Syslog
 from tests.daemon_process import ROOT, DaemonProcess
 
 FIRST = 200  # of the descriptors, instead of 3: those are pytest's
 
 SOCKETS_OF_OTHERS_OFF = Configuration(
     http=Http(listen="127.0.0.1:0"),
-    receivers=Receivers(
-        syslog=Syslog(udp="127.0.0.1:0", tcp="127.0.0.1:0"),
-        otlp_grpc=OtlpGrpc(enabled=False),
-        otlp_http=OtlpHttp(enabled=False),
-    ),
+    receivers=all_receivers()
+    | {
+        "syslog": Syslog(udp="127.0.0.1:0", tcp="127.0.0.1:0"),
+        "otlp_grpc": OtlpGrpc(enabled=False),
+        "otlp_http": OtlpHttp(enabled=False),
+    },
 )
 
 

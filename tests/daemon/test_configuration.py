@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.configuration import Configuration, is_loopback, parse_address, parse_size
+from daemon.configuration import Configuration
 from daemon.reading import ConfigurationError, read_configuration
+from daemon.receivers import File, Syslog
+from daemon.sections import is_loopback, parse_address, parse_size
 
 
 def read(folder: Path, text: str, **environment: str) -> Configuration:
@@ -50,6 +52,7 @@ def test_nothing_at_all_is_a_good_configuration(tmp_path: Path) -> None:
         ("[daemon]\nspool_max_bytes = '4KiB'", "tocsin.toml:2: daemon.spool_max_bytes: is less than 1MiB"),
         ("[daemon]\nfsync = 'never'", "tocsin.toml:2: daemon.fsync: Invalid enum value 'never'"),
         ("[detectors.smoke]", "tocsin.toml:1: detectors.smoke: is not a detector"),
+        ("[receivers.snmp]", "tocsin.toml:1: receivers.snmp: is not a receiver; there are syslog, otlp_grpc"),
         ("[detectors.hst]\nenabled = 'yes'", "tocsin.toml:2: detectors.hst.enabled"),
         ("[detectors]\nhst = 1", "tocsin.toml:2: detectors.hst: is not a table"),
         ("detectors = 1", "tocsin.toml:1: detectors: is not a table"),
@@ -73,7 +76,7 @@ def test_tls_needs_its_files_but_only_where_somebody_looks(tmp_path: Path) -> No
     ]  # fmt: skip
     path = tmp_path / "tocsin.toml"
     path.write_text("[receivers.syslog]\ntls = '127.0.0.1:6514'")
-    assert read_configuration(path, {}, look_at_files=False).receivers.syslog.tls == "127.0.0.1:6514"
+    assert read_configuration(path, {}, look_at_files=False).receiver("syslog", Syslog).tls == "127.0.0.1:6514"
     assert faults(tmp_path, "[receivers.syslog]\nenabled = false\ntls = ':'")[0].startswith("tocsin.toml:3: receivers")
 
 
@@ -99,7 +102,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         OTHER="ignored",
     )
     assert (found.http.listen, found.http.token) == ("127.0.0.1:2", "12345678901234567890")
-    assert found.receivers.file.paths == ["/b", "/c"] and not found.receivers.syslog.enabled
+    assert found.receiver("file", File).paths == ["/b", "/c"] and not found.receivers["syslog"].enabled
     assert (found.daemon.queue_max, found.state_dir) == (500, "/tmp/with = signs")
     assert not found.detectors["hst"].enabled and found.detectors["markov"].enabled
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from actors.scoring.join import DEADLINE_S, MAX_EARLY, Join
 from protocol.columns import Scores
-from protocol.messages import BatchKey, Parsed, Matched, Scored
+from protocol.messages import BatchKey, Matched, Parsed, Scored
 from protocol.records import Attack
 
 DETECTORS = ("hst", "cusum", "markov")
