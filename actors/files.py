@@ -92,8 +92,11 @@ class SnapshotFile:
         with suppress(OSError):
             self._path.replace(self._path.with_suffix(".unusable"))
 
-    async def store(self, state: dict[str, Any]) -> None:
-        """Write the state, in a thread: a slow disk is not an actor that hangs. One that refuses costs the snapshot only."""
+    async def store(self, state: dict[str, Any]) -> bool:
+        """Write the state, in a thread: a slow disk is not an actor that hangs. One that refuses costs the snapshot only.
+
+        Return whether it is on disk. Cancelled, it goes on in its thread: the file is the old one or the new one.
+        """
         with uncollected():
             packed = pack_snapshot(self._name, self._version, state)
         try:
@@ -101,3 +104,5 @@ class SnapshotFile:
         except OSError as error:
             self._report.counters["failed_snapshots"] += 1
             log.error("cannot write the snapshot %s: %s", self._path, error)
+            return False
+        return True

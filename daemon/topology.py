@@ -98,7 +98,7 @@ def _unwired(configuration: Configuration) -> list[ChildSpec]:
 
 
 def _detector(name: str) -> ChildSpec:
-    return ChildSpec(name, "detector", "actors.detectors.actor", {"detector": name}, policy=SATELLITE)
+    return ChildSpec(name, "detector", "actors.detectors.actor", {}, policy=SATELLITE, hears_losses=True)
 
 
 def _sigma(rules: Rules) -> ChildSpec:

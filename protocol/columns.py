@@ -97,6 +97,10 @@ class Scores(msgspec.Struct, frozen=True):
         nothing = np.full(n, np.nan, np.float32)
         return cls(nothing, nothing, nothing)
 
+    def cut(self, start: int, end: int) -> Self:
+        """Return the scores of the events from `start` to before `end`."""
+        return type(self)(self.raw[start:end], self.expected[start:end], self.seen[start:end])
+
     def pack(self) -> list[bytes]:
         return [self.raw.tobytes(), self.expected.tobytes(), self.seen.tobytes()]
 

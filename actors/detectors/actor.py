@@ -1,6 +1,7 @@
 """One detector as an actor: batches in, scores out, time on a timer, state in a snapshot.
 
-A batch that was learnt already (it is sent again after something downstream died) is scored, not learnt. At the start
+A batch that is sent again after something downstream died gets the scores that it got before (`actors/answers.py`), and
+findings are sent again too, with the same alerts' ids as before (`actors/unsettled.py`). At the start
 what the snapshot does not know is learnt from the store (`catch_up.py`). Batches that were on their way when the one
 before died are committed a little later; for them it looks again for a while, and where they are missing before the first
 that comes, it waits for them, `GAP_S` at most: meanwhile the scorer goes on without it.
@@ -9,9 +10,12 @@ that comes, it waits for them, `GAP_S` at most: meanwhile the scorer goes on wit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 import trio
 
+from actors.answers import Answers
 from actors.clock import SteadyClock, elapsed_ns, wall_ns
 from actors.context import Context
 from actors.detectors.catch_up import CatchUp
@@ -19,8 +23,10 @@ from actors.detectors.registry import detector_class
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.learnt import Learnt
 from actors.storage.reader import StoreReader
+from actors.unsettled import Unsettled
 from protocol.clock import NS_PER_S
-from protocol.columns import COLUMN_FRAMES, Columns
+from protocol.columns import COLUMN_FRAMES, Columns, Scores
+from protocol.findings import Finding
 from protocol.messages import BatchKey, Events, Findings, Frame, Scored
 
 TICK_S = 1.0
@@ -31,12 +37,31 @@ GAP_S = 1.0
 GAP_CHECK_S = 0.02
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What a detector said of a batch."""
+
+    scores: Scores
+    warm: bool
+
+    def cut(self, start: int, end: int) -> Answer:
+        return Answer(self.scores.cut(start, end), self.warm)
+
+    def pack(self) -> list[Any]:
+        return [self.warm, *self.scores.pack()]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any]) -> Answer:
+        return cls(Scores.unpack(packed[1:]), packed[0])
+
+
 class DetectorActor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._report = context.report
         self._detector = detector_class(context.name)()
         self._learnt = Learnt()
+        self._answers: Answers[Answer] = Answers(Answer.cut)
+        self._unsettled: Unsettled[Finding] = Unsettled(Finding)
         self._snapshots = SnapshotFile(context, self._detector.version)
         self._ticked_ns = 0  # what the wall clock showed at the last tick
         self._restore()
@@ -51,12 +76,20 @@ class DetectorActor:
         try:
             self._detector.restore(state["detector"])
             self._learnt, self._ticked_ns = Learnt(state["learnt"]), state["ticked_ns"]
+            self._answers.restore(state.get("answers", ()), Answer.unpack)
+            self._unsettled.restore(state.get("findings", ()))
         except (ValueError, KeyError, TypeError) as error:
             self._snapshots.refuse(error)
             self._detector = detector_class(self._context.name)()
 
     async def _store(self) -> None:
-        state = {"detector": self._detector.snapshot(), "learnt": self._learnt.last, "ticked_ns": self._ticked_ns}
+        state = {
+            "detector": self._detector.snapshot(),
+            "learnt": self._learnt.last,
+            "ticked_ns": self._ticked_ns,
+            "answers": self._answers.snapshot(Answer.pack),
+            "findings": self._unsettled.snapshot(),
+        }
         await self._snapshots.store(state)
 
     # -- what it missed
@@ -108,17 +141,42 @@ class DetectorActor:
         if self._context.is_poison(message.key):
             self._learnt.take(message.key)
             return
+        answer = self._answers.recall(message.key) or self._judge(message, frames)
+        header = Scored(message.key, self._detector.name, self._detector.unit, answer.warm)
+        await self._context.emit(header, answer.scores.pack())
+
+    def _judge(self, message: Events, frames: Sequence[Frame]) -> Answer:
+        """Score a batch that comes for the first time, learn it, and keep what was said of it."""
         columns = Columns.unpack(message.sources, frames[:COLUMN_FRAMES])
         self._look_at_clock()
         scores = self._detector.score(columns, learn=self._learnt.take(message.key))
         self._report.counters["scored_events"] += len(columns)
-        header = Scored(message.key, self._detector.name, self._detector.unit, self._detector.is_warm())
-        await self._context.emit(header, scores.pack())
+        answer = Answer(scores, self._detector.is_warm())
+        self._answers.keep(message.key, answer)
+        self._report.counters["answers_given_up"] = self._answers.given_up
+        return answer
 
     async def _tick(self, now_ns: int) -> None:
         self._ticked_ns = now_ns
         if findings := self._detector.tick(now_ns):
+            for finding in findings:
+                if self._unsettled.add(f"{finding.kind}:{finding.source}:{finding.template_id}:{finding.event_ns}", finding):
+                    self._tell_of_silence(finding)
             await self._context.emit(Findings(tuple(findings)))
+
+    def _tell_of_silence(self, finding: Finding) -> None:
+        """Put a source that fell silent into the stream: a gap in the log has to be in the log."""
+        if finding.kind == "silence":
+            _, _, span = finding.unit.partition(" in ")
+            text = f"source {finding.source} fell silent: no event in {span}, where {finding.expected:.0f} are its habit"
+            self._context.tell("silence", text, silent_source=finding.source)
+
+    async def _send_again(self) -> None:
+        """Send the last findings again after a death of its own or downstream: they may have been on their way."""
+        while True:
+            if findings := self._unsettled.all():
+                await self._context.emit(Findings(tuple(findings)))
+            await self._context.wait_resend()
 
     def _look_at_clock(self) -> int:
         """Return what the wall clock shows, and let the detector go with it if it has been set."""
@@ -151,6 +209,7 @@ class DetectorActor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._keep_snapshots)
+            nursery.start_soon(self._send_again)
             async for message, frames in self._context.messages():
                 if isinstance(message, Events):
                     await self._take(message, frames)

@@ -1,4 +1,8 @@
-"""The scorer: joins a batch with its scores and with what rules say, blends, and drafts an alert for what breaches."""
+"""The scorer: joins a batch with its scores and with what rules say, blends, and drafts an alert for what breaches.
+
+A batch that is sent again is judged as it was the first time (`actors/answers.py`). Every batch that is learnt is written
+down before it is handed on (`actors/journal.py`), so that this holds after a death of the scorer too.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,15 @@ from collections.abc import Sequence
 import msgspec
 import trio
 
+from actors.answers import Answers
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from actors.journal import Journal
 from actors.learnt import Learnt
 from actors.scoring.alerts import alert_of_event, alert_of_finding
 from actors.scoring.blend import Blended, Blender
 from actors.scoring.join import Join, Joined
+from actors.scoring.learning import Learning, pack_blended, unpack_blended
 from actors.signal import Signal
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
 from protocol.findings import Alert, Finding
@@ -27,6 +34,17 @@ class Settings(msgspec.Struct, frozen=True):
     alerts_per_day: float
 
 
+class Judgement(msgspec.Struct, frozen=True):
+    """What was said of a batch."""
+
+    blended: Blended
+    matched: Matched = NOTHING_MATCHED  # of rules; what is taken out of the journal has none, and they say it again
+
+    def cut(self, start: int, end: int) -> Judgement:
+        """Return the same of the events from `start` to before `end`; rules are asked again."""
+        return Judgement(self.blended.cut(start, end))
+
+
 class Scorer:
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -35,39 +53,71 @@ class Scorer:
         self._learnt = Learnt()
         self._settings = msgspec.convert(context.settings, Settings)
         self._blender = self._make_blender()
+        self._answers: Answers[Judgement] = Answers(Judgement.cut)
         self._snapshots = SnapshotFile(context, VERSION)
+        self._journal = Journal(context.state_dir / "snapshots", context.name)
         self._judging = trio.StrictFIFOLock()
         self._waits = Signal()  # a batch waits for its detectors
-        self._restore()
 
     def _make_blender(self) -> Blender:
         return Blender(alerts_per_day=self._settings.alerts_per_day)
 
-    def _restore(self) -> None:
+    async def _restore(self) -> None:
+        """Take up snapshot and journal: the state of the last batch that was handed on."""
         if (state := self._snapshots.load()) is None:
             return
         try:
             self._blender.restore(state["blender"])
             self._learnt = Learnt(state["learnt"])
+            self._answers.restore(state.get("answers", ()), lambda packed: Judgement(unpack_blended(packed)))
+            for packed in self._journal.read(state.get("journal", 0)):
+                self._learn_again(Learning.unpack(packed))
+                await trio.lowlevel.checkpoint()
         except (ValueError, KeyError, TypeError) as error:
             self._snapshots.refuse(error)
-            self._blender = self._make_blender()
+            self._blender, self._learnt, self._answers = self._make_blender(), Learnt(), Answers(Judgement.cut)
+
+    def _learn_again(self, learning: Learning) -> None:
+        """Learn what a dead scorer had learnt, as it did, and say of it what that one said."""
+        self._blender.units |= learning.units
+        blended = self._blender.blend(learning.columns(), learning.scores, learn=self._learnt.take(learning.key))
+        self._answers.keep(learning.key, Judgement(blended))
+        self._report.counters["learnt_again_events"] += learning.key.count
 
     async def _store(self) -> None:
-        await self._snapshots.store({"blender": self._blender.snapshot(), "learnt": self._learnt.last})
+        number = self._journal.turn()
+        state = {
+            "blender": self._blender.snapshot(),
+            "learnt": self._learnt.last,
+            "answers": self._answers.snapshot(lambda judgement: pack_blended(judgement.blended)),
+            "journal": number,
+        }
+        if await self._snapshots.store(state):
+            self._journal.forget(number)
+        self._report.counters["failed_journal_writes"] = self._journal.failed_writes
 
     async def _judge(self, joined: Joined) -> None:
-        self._context.begin(joined.message.key)
-        columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
-        learn = self._learnt.take(joined.message.key)
-        self._blender.units |= joined.units
-        blended = self._blender.blend(columns, joined.scores, learn=learn)
-        packed_events = joined.frames[COLUMN_FRAMES]
-        matched = joined.matched or NOTHING_MATCHED
+        key = joined.message.key
+        self._context.begin(key)
+        judgement = self._answers.recall(key) or self._blend(joined)
+        packed_events, blended = joined.frames[COLUMN_FRAMES], judgement.blended
+        matched = joined.matched or judgement.matched
         alerts = [*matched.alerts, *(self._draft(blended, packed_events) if blended.breach.any() else ())]
-        self._report.counters["judged_events"] += len(columns)
         frames = [packed_events, blended.score.tobytes(), blended.threshold.tobytes()]
-        await self._context.emit(Judged(joined.message.key, tuple(alerts), matched.attacks), frames)
+        await self._context.emit(Judged(key, tuple(alerts), matched.attacks), frames)
+
+    def _blend(self, joined: Joined) -> Judgement:
+        """Judge a batch that comes for the first time, learn it, and keep what was said of it."""
+        key = joined.message.key
+        columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
+        self._blender.units |= joined.units
+        blended = self._blender.blend(columns, joined.scores, learn=self._learnt.take(key))
+        self._report.counters["judged_events"] += len(columns)
+        self._journal.append(Learning.of(key, columns, joined.scores, joined.units).pack())
+        judgement = Judgement(blended, joined.matched or NOTHING_MATCHED)
+        self._answers.keep(key, judgement)
+        self._report.counters["answers_given_up"] = self._answers.given_up
+        return judgement
 
     def _draft(self, blended: Blended, packed_events: Frame) -> list[Alert]:
         breaches = blended.breach.nonzero()[0].tolist()
@@ -84,11 +134,6 @@ class Scorer:
         self._report.gauges["late_detectors"] = len(self._join.late)
 
     async def _take_findings(self, findings: Sequence[Finding]) -> None:
-        for finding in findings:
-            if finding.kind == "silence":  # a gap in the log has to be in the log
-                _, _, span = finding.unit.partition(" in ")
-                text = f"source {finding.source} fell silent: no event in {span}, where {finding.expected:.0f} are its habit"
-                self._context.tell("silence", text, silent_source=finding.source)
         await self._context.emit(Judged(None, tuple(alert_of_finding(finding) for finding in findings)))
 
     async def _take_matched(self, matched: Matched) -> None:
@@ -104,7 +149,8 @@ class Scorer:
             if isinstance(message, Scored):
                 self._join.add_scores(message, Scores.unpack(frames))
             elif isinstance(message, Parsed):
-                self._join.add_batch(message, frames, trio.current_time())
+                judged_before = self._answers.recall(message.key) is not None
+                self._join.add_batch(message, frames, trio.current_time(), waits=not judged_before)
                 self._waits.set()
             elif isinstance(message, Matched):
                 await self._take_matched(message)
@@ -125,6 +171,8 @@ class Scorer:
             await self._store()
 
     async def run(self) -> None:
+        await self._restore()
+        await self._store()
         self._report.ok()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_deadlines)

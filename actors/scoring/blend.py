@@ -124,10 +124,18 @@ class Blended(msgspec.Struct, frozen=True):
         ]
         return sorted(parts, key=lambda part: -part.share)
 
-    def dominant(self, i: int) -> str:
-        """Return the detector whose share is the greatest, "" if none is present."""
-        column = self.p_values[:, i]
-        return self.detectors[int(np.nanargmin(column))] if not np.isnan(column).all() else ""
+    def cut(self, start: int, end: int) -> Blended:
+        """Return the same of the events from `start` to before `end`."""
+        return Blended(
+            self.score[start:end],
+            self.threshold[start:end],
+            self.breach[start:end],
+            self.p[start:end],
+            self.detectors,
+            self.p_values[:, start:end],
+            tuple(each.cut(start, end) for each in self.scores),
+            self.units,
+        )
 
 
 class Blender:

@@ -32,6 +32,7 @@ class Joined(msgspec.Struct):
     scores: dict[str, Scores]
     units: dict[str, str]
     matched: Matched | None = None
+    waits: bool = True  # False: the batch was judged before, and needs no answers
 
     def answered(self) -> set[str]:
         return self.scores.keys() | ({SIGMA} if self.matched else set())
@@ -50,8 +51,8 @@ class Join:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add_batch(self, message: Parsed, frames: Sequence[Frame], now_s: float) -> None:
-        joined = Joined(message, frames, now_s + DEADLINE_S, {}, {})
+    def add_batch(self, message: Parsed, frames: Sequence[Frame], now_s: float, *, waits: bool = True) -> None:
+        joined = Joined(message, frames, now_s + DEADLINE_S, {}, {}, waits=waits)
         self._waiting.append(joined)
         self._by_key[message.key] = joined
         for answer in self._early.pop(message.key, ()):
@@ -89,7 +90,7 @@ class Join:
             joined.units[scored.detector] = scored.unit
 
     def missing(self, joined: Joined) -> set[str]:
-        return set(joined.message.detectors) - joined.answered() - self.late
+        return set(joined.message.detectors) - joined.answered() - self.late if joined.waits else set()
 
     def take(self, now_s: float) -> Iterator[Joined]:
         """Yield the batches that are complete or past their deadline, in order."""
