@@ -83,7 +83,7 @@ class Findings(Header, tag="findings"):
     findings: tuple[Finding, ...]
 
 
-class Matched(Header, tag="matched", frozen=True):
+class Matched(Header, tag="matched"):
     """Sigma to scorer: what rules and correlations say of a batch; without a key, of what was committed without them."""
 
     key: BatchKey | None

@@ -27,7 +27,6 @@ from protocol.messages import Findings, Frame, Judged, Matched, Parsed, Scored, 
 
 VERSION = 1
 DEADLINE_CHECK_S = 0.05
-NOTHING_MATCHED = Matched(None)
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -38,7 +37,7 @@ class Judgement(msgspec.Struct, frozen=True):
     """What was said of a batch."""
 
     blended: Blended
-    matched: Matched = NOTHING_MATCHED  # of rules; what is taken out of the journal has none, and they say it again
+    matched: Matched = msgspec.field(default_factory=lambda: Matched(None))  # of rules; none is in the journal: they answer again
 
     def cut(self, start: int, end: int) -> Judgement:
         """Return the same of the events from `start` to before `end`; rules are asked again."""
@@ -114,7 +113,7 @@ class Scorer:
         blended = self._blender.blend(columns, joined.scores, learn=self._learnt.take(key))
         self._report.counters["judged_events"] += len(columns)
         self._journal.append(Learning.of(key, columns, joined.scores, joined.units).pack())
-        judgement = Judgement(blended, joined.matched or NOTHING_MATCHED)
+        judgement = Judgement(blended, joined.matched or Matched(None))
         self._answers.keep(key, judgement)
         self._report.counters["answers_given_up"] = self._answers.given_up
         return judgement

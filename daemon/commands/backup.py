@@ -75,13 +75,20 @@ def _copy_the_rest(source: Path, target: Path) -> None:
         copy_spool(spool, target / "spool" / spool.name)
     for folder in ("snapshots", "quarantine"):
         if (source / folder).exists():
-            shutil.copytree(source / folder, target / folder, ignore=shutil.ignore_patterns("*.new", "*.unusable"))
+            ignored = shutil.ignore_patterns("*.new", "*.unusable")
+            shutil.copytree(source / folder, target / folder, ignore=ignored, copy_function=_copy_if_there)
     if (source / JOURNAL).exists():
         raw = (source / JOURNAL).read_bytes()
         _, whole, _ = unpack_entries(raw)
         (target / JOURNAL).write_bytes(raw[:whole])
     with suppress(FileNotFoundError):
         shutil.copy2(source / ALIVE, target / ALIVE)
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    """Copy a file; a journal that a snapshot has just taken the place of is gone."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def _show(name: str, share: float) -> None:

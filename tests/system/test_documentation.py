@@ -44,7 +44,7 @@ def test_the_files_of_the_state_directory_are_documented(own_daemon: DaemonProce
             name = str(path.relative_to(own_daemon.state_dir))
             name = re.sub(r"\d{4}-\d\d-\d\d", "YYYY-MM-DD", name)
             name = re.sub(r"(spool|snapshots)/\w+", r"\1/NAME", name)
-            name = re.sub(r"\d{16}", "*", name)
+            name = re.sub(r"\d{16}", "*", re.sub(r"[.]\d+[.]journal", ".N.journal", name))
             assert f"`{name}`" in text, path
 
 
