@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,28 @@ class SnapshotFile:
         except (SnapshotError, OSError) as error:
             self.refuse(error)
             return None
+
+    def take_up(self, restore: Callable[[dict[str, Any]], None]) -> bool:
+        """Hand the stored state to `restore`; tell whether it was taken up.
+
+        What `restore` refuses (ValueError, KeyError, TypeError) is set aside, and the caller begins anew: it may have been
+        taken up in part.
+        """
+        if (state := self.load()) is None:
+            return False
+        try:
+            with uncollected():
+                restore(state)
+        except (ValueError, KeyError, TypeError) as error:
+            self.refuse(error)
+            return False
+        return True
+
+    async def keep(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Store what `state` returns, every `SNAPSHOT_EVERY_S`, until cancelled."""
+        while True:
+            await trio.sleep(SNAPSHOT_EVERY_S)
+            await self.store(state())
 
     def refuse(self, error: Exception) -> None:
         """Say that the snapshot is of no use; it is kept aside for whoever wants to know why."""

@@ -11,10 +11,13 @@ arrived or is of no more use to a person.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
+
+from actors.context import Context
+from protocol.messages import Header
 
 MAX_KEPT = 256
 
@@ -39,6 +42,13 @@ class Unsettled(Generic[T]):
 
     def all(self) -> list[T]:
         return list(self._kept.values())
+
+    async def keep_sending(self, context: Context, message: Callable[[Sequence[T]], Header]) -> None:
+        """Send all again: now, for this is a start, and whenever something downstream was lost; until cancelled."""
+        while True:
+            if kept := self.all():
+                await context.emit(message(kept))
+            await context.wait_resend()
 
     def snapshot(self) -> list[Any]:
         """Return the state as plain data."""

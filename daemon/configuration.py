@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from actors.detectors.registry import DETECTORS
+from actors.following.registry import FOLLOWERS
 from actors.syncing import Fsync
 from daemon.receivers import RECEIVERS, ReceiverSection
 from daemon.sections import Section, address_faults, is_loopback, parse_size, size_faults
@@ -142,7 +143,7 @@ class Detector(Section, frozen=True, forbid_unknown_fields=True):
 
 
 def all_detectors() -> dict[str, Detector]:
-    return {name: Detector() for name in DETECTORS}
+    return {name: Detector() for name in (*DETECTORS, *FOLLOWERS)}
 
 
 def all_receivers() -> dict[str, ReceiverSection]:
@@ -152,7 +153,7 @@ def all_receivers() -> dict[str, ReceiverSection]:
 def registries() -> dict[str, dict[str, type[Section]]]:
     """Return the tables whose keys are names of actors: {table: {name: kind of its settings}}."""
     return {
-        "detectors": dict.fromkeys(DETECTORS, Detector),
+        "detectors": dict.fromkeys((*DETECTORS, *FOLLOWERS), Detector),
         "receivers": {name: spec.section for name, spec in RECEIVERS.items()},
     }
 

@@ -25,6 +25,7 @@ import sys
 import trio
 
 from actors.detectors.registry import DETECTORS
+from actors.following.registry import FOLLOWERS
 from daemon.configuration import Configuration
 from daemon.logs import set_up_logging
 from daemon.receivers import RECEIVERS
@@ -47,7 +48,7 @@ PRELOAD = (
     "quart",
     "quart_trio",
     "hypercorn.trio",
-    *(location.partition(":")[0] for location in DETECTORS.values()),
+    *(location.partition(":")[0] for location in (*DETECTORS.values(), *FOLLOWERS.values())),
     *(spec.target for spec in child_specs(Configuration())),
     *(spec.target for spec in RECEIVERS.values()),
 )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from actors.detectors.registry import DETECTORS
+from actors.following.registry import FOLLOWERS
 from daemon.configuration import Configuration, Rules
 from daemon.receivers import RECEIVERS
 from daemon.restart import RestartPolicy
@@ -81,7 +82,8 @@ def _unwired(configuration: Configuration) -> list[ChildSpec]:
             {"alerts_per_day": configuration.alerts.per_day},
             loses_batches=True,
         ),
-        *(_detector(name) for name in DETECTORS if configuration.detectors[name].enabled),
+        *(_follower(name, location) for name, location in FOLLOWERS.items() if configuration.detectors[name].enabled),
+        *(_detector(name, location) for name, location in DETECTORS.items() if configuration.detectors[name].enabled),
         *([_sigma(configuration.rules)] if configuration.rules.enabled else ()),
         ChildSpec(
             "parser",
@@ -97,8 +99,21 @@ def _unwired(configuration: Configuration) -> list[ChildSpec]:
     ]
 
 
-def _detector(name: str) -> ChildSpec:
-    return ChildSpec(name, "detector", "actors.detectors.actor", {}, policy=SATELLITE, hears_losses=True)
+def _detector(name: str, location: str) -> ChildSpec:
+    settings = {"class": location}
+    return ChildSpec(name, "detector", "actors.detectors.actor", settings, policy=SATELLITE, hears_losses=True)
+
+
+def _follower(name: str, location: str) -> ChildSpec:
+    return ChildSpec(
+        name,
+        "detector",
+        "actors.following.actor",
+        {"class": location},
+        policy=SATELLITE,
+        hears_losses=True,
+        stands_for="follower",
+    )
 
 
 def _sigma(rules: Rules) -> ChildSpec:

@@ -84,11 +84,17 @@ class Findings(Header, tag="findings"):
 
 
 class Matched(Header, tag="matched"):
-    """Sigma to scorer: what rules and correlations say of a batch; without a key, of what was committed without them."""
+    """Sigma to scorer: what rules and correlations say of a batch."""
 
-    key: BatchKey | None
+    key: BatchKey
     alerts: tuple[Alert, ...] = ()
     attacks: dict[int, Attack] = {}  # index of the event in the batch to its place in ATT&CK
+
+
+class Drafted(Header, tag="drafted"):
+    """Anyone who rings to alerts: drafts that belong to no batch, or that missed theirs. They may come more than once."""
+
+    alerts: tuple[Alert, ...]
 
 
 class Judged(Header, tag="judged"):
@@ -212,6 +218,7 @@ Message: TypeAlias = (
     | Scored
     | Findings
     | Matched
+    | Drafted
     | Judged
     | Committed
     | Acknowledged

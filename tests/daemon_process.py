@@ -42,8 +42,11 @@ def free_ports(count: int) -> list[int]:
 class DaemonProcess:
     """`tocsin run` with a configuration of its own. A context manager: it is drained at the end, or killed."""
 
-    def __init__(self, folder: Path, *, more: str = "", files: list[str] | None = None, **environment: str) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, *, more: str = "", files: list[str] | None = None, root: Path = ROOT, **environment: str
+    ) -> None:
+        """`root`: of the code that is run."""
+        self.folder, self._root = folder, root
         self.http, self.syslog, self.grpc, self.otlp_http = free_ports(4)
         self.config = folder / "tocsin.toml"
         self.state_dir = folder / "state"
@@ -83,7 +86,7 @@ paths = {json.dumps(files or [])}
         """Start it, and wait for nothing."""
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                self.command("run"), cwd=ROOT, stdout=log, stderr=log, env=self._environment, start_new_session=True
+                self.command("run"), cwd=self._root, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
 
     @property

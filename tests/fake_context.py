@@ -40,15 +40,18 @@ def everything() -> Configuration:
 class FakeContext:
     """What is sent is kept in `sent`; `deliver` puts a message into the inbox."""
 
-    def __init__(self, folder: Path, name: str = "syslog", **settings: Any) -> None:
+    def __init__(self, folder: Path, name: str = "syslog", *, kind: str = "receiver", **settings: Any) -> None:
+        """`kind`: of an actor that no configuration has."""
         self.name = name
-        self.settings: Mapping[str, Any] = {"window": 100, "spool_bytes": 1 << 20} | settings
+        specs = {spec.name: spec for spec in child_specs(everything())}
+        own = dict(specs[name].settings) if name in specs else {}
+        self.settings: Mapping[str, Any] = own | {"window": 100, "spool_bytes": 1 << 20} | settings
         self.sockets: Mapping[str, socket.socket] = {}
         self.state_dir = folder
         self.report = Report()
         self.sent: list[tuple[str, Header, Sequence[Frame]]] = []
-        kinds = {spec.name: spec.kind for spec in child_specs(everything())}
-        self.outputs = outputs_of(name, kinds.get(name, "receiver"), kinds)  # those of the actor of this name
+        kinds = {name: spec.kind for name, spec in specs.items()}
+        self.outputs = outputs_of(name, kinds.get(name, kind), kinds)  # those of the actor of this name
         self.full: set[str] = set()  # actors whose edge is full
         self.changed = Signal()
         self.handling: BatchKey | None = None

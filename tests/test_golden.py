@@ -41,7 +41,7 @@ def read_case(folder: Path) -> tuple[Configuration, list[bytes], dict[str, Any]]
 
 def objects_of(configuration: Configuration, lines: list[bytes], receiver: str, observed_ns: int) -> list[dict[str, Any]]:
     """Return the event objects of the frames that these lines become, entities as [type, value]."""
-    source = getattr(configuration.receivers, receiver).source
+    source = configuration.receivers[receiver].source
     parser = Parser({name: ZoneInfo(zone) for name, zone in configuration.zones().items()})
     records = [Record(observed_ns, source, FORMS[receiver], "192.0.2.1", line) for line in lines]
     events, _ = parser.parse(records, TAG, FIRST_SEQUENCE)

@@ -104,4 +104,4 @@ def test_what_the_sample_offers_is_known(tmp_path: Path) -> None:
     everything = tmp_path / "tocsin.toml"
     everything.write_text(re.sub(r"^#(?=[a-z_]+ = )", "", text, flags=re.MULTILINE))
     read = read_configuration(everything, environment={})
-    assert read.http.token and read.receivers.journald.enabled
+    assert read.http.token and read.receivers["journald"].enabled

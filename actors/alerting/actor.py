@@ -16,7 +16,7 @@ from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.storage.errors import STORE_ERRORS
 from actors.storage.reader import AlertQuery, StoreReader
-from protocol.messages import Frame, Judged
+from protocol.messages import Drafted, Frame, Judged
 
 VERSION = 1
 MOST_SHOWN = 1_000  # of the newest alerts in the store
@@ -68,6 +68,8 @@ class AlertsActor:
             async for message, frames in self._context.messages():
                 if isinstance(message, Judged):
                     await self._take(message, frames)
+                elif isinstance(message, Drafted):
+                    await self._take(Judged(None, message.alerts), ())
             nursery.cancel_scope.cancel()
         await self._snapshots.store(self._deduplicator.snapshot())
 

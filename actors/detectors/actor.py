@@ -19,9 +19,11 @@ from actors.answers import Answers
 from actors.clock import SteadyClock, elapsed_ns, wall_ns
 from actors.context import Context
 from actors.detectors.catch_up import CatchUp
-from actors.detectors.registry import detector_class
-from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
-from actors.learnt import Learnt
+from actors.detectors.detector import Detector
+from actors.files import SnapshotFile
+from actors.following.cursor import Cursor
+from actors.following.replay import Replay
+from actors.loading import load_class
 from actors.storage.reader import StoreReader
 from actors.unsettled import Unsettled
 from protocol.clock import NS_PER_S
@@ -58,52 +60,47 @@ class DetectorActor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._report = context.report
-        self._detector = detector_class(context.name)()
-        self._learnt = Learnt()
+        self._class: type[Detector] = load_class(context.settings["class"], Detector)
+        self._detector = self._class()
+        self._learnt = Cursor()
         self._answers: Answers[Answer] = Answers(Answer.cut)
         self._unsettled: Unsettled[Finding] = Unsettled(Finding)
         self._snapshots = SnapshotFile(context, self._detector.version)
         self._ticked_ns = 0  # what the wall clock showed at the last tick
-        self._restore()
-        self._store_reader = StoreReader(context.state_dir / "store", quiet=True)
+        if not self._snapshots.take_up(self._restore):
+            self._detector, self._learnt = self._class(), Cursor()
+        self._replay = Replay(StoreReader(context.state_dir / "store", quiet=True))
         self._settled_s = trio.current_time() + SETTLED_S
         self._one_at_a_time = trio.Lock()
         self._clock = SteadyClock(wall_ns(), elapsed_ns())
 
-    def _restore(self) -> None:
-        if (state := self._snapshots.load()) is None:
-            return
-        try:
-            self._detector.restore(state["detector"])
-            self._learnt, self._ticked_ns = Learnt(state["learnt"]), state["ticked_ns"]
-            self._answers.restore(state.get("answers", ()), Answer.unpack)
-            self._unsettled.restore(state.get("findings", ()))
-        except (ValueError, KeyError, TypeError) as error:
-            self._snapshots.refuse(error)
-            self._detector = detector_class(self._context.name)()
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._detector.restore(state["detector"])
+        self._learnt, self._ticked_ns = Cursor(state["learnt"]), state["ticked_ns"]
+        self._answers.restore(state.get("answers", ()), Answer.unpack)
+        self._unsettled.restore(state.get("findings", ()))
 
-    async def _store(self) -> None:
-        state = {
+    def _state(self) -> dict[str, Any]:
+        return {
             "detector": self._detector.snapshot(),
             "learnt": self._learnt.last,
             "ticked_ns": self._ticked_ns,
             "answers": self._answers.snapshot(Answer.pack),
             "findings": self._unsettled.snapshot(),
         }
-        await self._snapshots.store(state)
 
     # -- what it missed
 
     async def _catch_up(self) -> None:
         """Learn what is committed and not learnt."""
-        catching = CatchUp(self._store_reader, self._learnt)
-        while missed := list(catching.read()):
+        catching = CatchUp(self._replay, self._learnt)
+        while missed := await catching.read():
             for batch in missed:
                 self._context.begin(batch.key)
                 if not self._context.is_poison(batch.key):
                     await self._pass_time(int(batch.columns.observed_ns[-1]))
                     self._detector.score(batch.columns)
-                self._learnt.take(batch.key)
+                self._learnt.take(batch.key.tag, batch.key.first, batch.key.count)
                 self._report.counters["caught_up_events"] += len(batch.columns)
                 await trio.lowlevel.checkpoint()
         self._context.begin(None)
@@ -126,7 +123,7 @@ class DetectorActor:
             await trio.sleep(GAP_CHECK_S)
 
     def _is_ahead(self, key: BatchKey) -> bool:
-        return key.first > self._learnt.last.get(key.tag, 0) + 1
+        return bool(self._learnt.missing_before(key.tag, key.first))
 
     # -- what comes
 
@@ -139,7 +136,7 @@ class DetectorActor:
             await self._fill_gap(message.key)
             self._context.begin(message.key)
         if self._context.is_poison(message.key):
-            self._learnt.take(message.key)
+            self._learnt.take(message.key.tag, message.key.first, message.key.count)
             return
         answer = self._answers.recall(message.key) or self._judge(message, frames)
         header = Scored(message.key, self._detector.name, self._detector.unit, answer.warm)
@@ -149,7 +146,8 @@ class DetectorActor:
         """Score a batch that comes for the first time, learn it, and keep what was said of it."""
         columns = Columns.unpack(message.sources, frames[:COLUMN_FRAMES])
         self._look_at_clock()
-        scores = self._detector.score(columns, learn=self._learnt.take(message.key))
+        is_new = bool(self._learnt.take(message.key.tag, message.key.first, message.key.count))
+        scores = self._detector.score(columns, learn=is_new)
         self._report.counters["scored_events"] += len(columns)
         answer = Answer(scores, self._detector.is_warm())
         self._answers.keep(message.key, answer)
@@ -171,13 +169,6 @@ class DetectorActor:
             text = f"source {finding.source} fell silent: no event in {span}, where {finding.expected:.0f} are its habit"
             self._context.tell("silence", text, silent_source=finding.source)
 
-    async def _send_again(self) -> None:
-        """Send the last findings again after a death of its own or downstream: they may have been on their way."""
-        while True:
-            if findings := self._unsettled.all():
-                await self._context.emit(Findings(tuple(findings)))
-            await self._context.wait_resend()
-
     def _look_at_clock(self) -> int:
         """Return what the wall clock shows, and let the detector go with it if it has been set."""
         now_ns = wall_ns()
@@ -196,11 +187,6 @@ class DetectorActor:
             gauges.update(self._detector.statistics())
             gauges["warm"] = int(self._detector.is_warm())
 
-    async def _keep_snapshots(self) -> None:
-        while True:
-            await trio.sleep(SNAPSHOT_EVERY_S)
-            await self._store()
-
     async def run(self) -> None:
         with trio.move_on_after(CATCH_UP_S):
             await self._catch_up()
@@ -208,13 +194,13 @@ class DetectorActor:
         self._report.ok()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_time)
-            nursery.start_soon(self._keep_snapshots)
-            nursery.start_soon(self._send_again)
+            nursery.start_soon(self._snapshots.keep, self._state)
+            nursery.start_soon(self._unsettled.keep_sending, self._context, lambda kept: Findings(tuple(kept)))
             async for message, frames in self._context.messages():
                 if isinstance(message, Events):
                     await self._take(message, frames)
             nursery.cancel_scope.cancel()
-        await self._store()
+        await self._snapshots.store(self._state())
 
 
 async def run(context: Context) -> None:

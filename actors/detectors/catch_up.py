@@ -10,18 +10,16 @@ Bound: the newest `MOST_EVENTS`; a detector that is new, or whose snapshot canno
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
-from actors.learnt import Learnt
+from actors.following.cursor import Cursor
+from actors.following.replay import Replay
 from actors.parsing.features import columns_of
-from actors.storage.reader import StoredBatch, StoreReader
+from actors.storage.reader import StoredBatch
 from protocol.columns import Columns
 from protocol.messages import BatchKey
 
 MOST_EVENTS = 50_000
-PAGE_EVENTS = 2_000
 
 
 class Missed(msgspec.Struct, frozen=True):
@@ -34,20 +32,19 @@ class Missed(msgspec.Struct, frozen=True):
 class CatchUp:
     """Reads on from where it ended; state: a commit sequence."""
 
-    def __init__(self, reader: StoreReader, learnt: Learnt) -> None:
-        self._reader = reader
+    def __init__(self, replay: Replay, learnt: Cursor) -> None:
+        self._replay = replay
         self._learnt = learnt
-        self._seq = reader.sequence_behind(learnt.last, most_events=MOST_EVENTS)
+        self._sequence = 0  # not known yet
 
-    def read(self) -> Iterator[Missed]:
-        """Yield the missed batches of the next page, oldest first; nothing at the end of what is committed."""
-        while batches := self._reader.batches(self._seq, limit=PAGE_EVENTS):
-            self._seq = batches[-1].seq + len(batches[-1].events)
-            missed = [batch for batch in batches if batch.last > self._learnt.last.get(batch.tag, 0)]
-            for batch in missed:
-                yield Missed(_key_of(batch), columns_of([one.event for one in batch.events]))
-            if missed:
-                return
+    async def read(self) -> list[Missed]:
+        """Return the missed batches of the next page that has any, oldest first; none at the end of what is committed."""
+        self._sequence = self._sequence or await self._replay.sequence_behind(self._learnt, most_events=MOST_EVENTS)
+        while batches := await self._replay.batches(self._sequence):
+            self._sequence = batches[-1].seq + len(batches[-1].events)
+            if missed := [batch for batch in batches if not self._learnt.has(batch.tag, batch.last)]:
+                return [Missed(_key_of(batch), columns_of([one.event for one in batch.events])) for batch in missed]
+        return []
 
 
 def _key_of(batch: StoredBatch) -> BatchKey:

@@ -6,8 +6,9 @@ line) is spared what they compute with.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from actors.loading import load_class
 
 if TYPE_CHECKING:
     from actors.detectors.detector import Detector
@@ -22,6 +23,7 @@ DETECTORS = {
 
 def detector_class(name: str) -> type[Detector]:
     """Return the class of a registered detector. Raises KeyError."""
-    module, _, kind = DETECTORS[name].partition(":")
-    found: type[Detector] = getattr(importlib.import_module(module), kind)
+    from actors.detectors.detector import Detector
+
+    found: type[Detector] = load_class(DETECTORS[name], Detector)
     return found

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 
 import msgspec
 import trio
 
 from actors.context import Context
+from actors.following.cursor import ALERTS, EVENTS, Cursor, Stretch
+from actors.following.replay import PAGE_FRAMES, Replay
 from actors.frontend.app import Door, make_app
-from actors.frontend.follow import Follower, Missing
 from actors.frontend.guard import Guard
 from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN
 from actors.frontend.rules import RuleDesk
 from actors.http.server import ServerStatistics, make_config, serve
 from actors.storage.damage import DamagedStore
-from actors.storage.reader import AlertQuery, EventQuery, StoreReader
+from actors.storage.reader import StoreReader
 from protocol.frames import alert_frame, event_frame, status_frame
 from protocol.messages import Committed, Frame, Status, decode_judged
 
 MAX_CONNECTIONS = 1_024
 GOODBYE_S = 0.5
-PAGE = 1_000
 MAX_MISSING = 20_000
 PATIENCE_S = 1.0
 
@@ -41,50 +40,52 @@ class FrontEnd:
         self._context = context
         settings = msgspec.convert(context.settings, Settings)
         guard = Guard(settings.listen, settings.token, settings.allowed_origins)
-        self._door = Door(guard, StoreReader(context.state_dir / "store"), RuleDesk(context.state_dir))
+        reader = StoreReader(context.state_dir / "store")
+        self._door = Door(guard, reader, RuleDesk(context.state_dir))
+        self._replay = Replay(reader)
         self._statistics = ServerStatistics(MAX_CONNECTIONS)
-        self._events, self._alerts = Follower(), Follower()
+        self._framed = Cursor()
 
     async def _take_committed(self, message: Committed, frames: Sequence[Frame]) -> None:
-        missing, skip = self._events.take(message.first, message.count)
-        await self._frame_missing_events(missing)
-        missing_alerts, skip_alerts = self._alerts.take(message.last_alert - len(message.alerts) + 1, len(message.alerts))
-        await self._frame_missing_alerts(missing_alerts)
-        self._context.report.counters["framed_events"] += message.count - skip
-        if self._door.hub.clients:
-            self._door.hub.publish([event_frame(event) for event in decode_judged(frames[0])[skip:]])
-            self._door.hub.publish([alert_frame(alert) for alert in message.alerts[skip_alerts:]])
+        """Frame what was committed, and before it what was committed and did not come this way."""
+        first_alert = message.last_alert - len(message.alerts) + 1
+        await self._frame_missing_events(self._missing_before(EVENTS, message.first))
+        await self._frame_missing_alerts(self._missing_before(ALERTS, first_alert))
+        events = self._take(EVENTS, message.first, message.count)
+        alerts = self._take(ALERTS, first_alert, len(message.alerts))
+        self._context.report.counters["framed_events"] += events
+        if self._door.hub.clients and events:
+            self._door.hub.publish([event_frame(event) for event in decode_judged(frames[0])[-events:]])
+        if self._door.hub.clients and alerts:
+            self._door.hub.publish([alert_frame(alert) for alert in message.alerts[-alerts:]])
 
-    async def _frame_missing_events(self, missing: Missing) -> None:
-        """Frame what was committed and did not come this way; tell clients to backfill where it is too much."""
-        if not missing or not self._door.hub.clients:
-            return
-        if len(missing) > MAX_MISSING:
+    def _missing_before(self, line: int, first: int) -> Stretch:
+        return self._framed.missing_before(line, first, begin=first - 1)
+
+    def _take(self, line: int, first: int, count: int) -> int:
+        """Note that a stretch is framed; return how many of it, at its end, were not framed before."""
+        return len(self._framed.take(line, first, count, begin=first - 1))
+
+    async def _frame_missing_events(self, missing: Stretch) -> None:
+        """Frame events out of the store; tell clients to backfill where that is too much."""
+        if len(missing) > MAX_MISSING and self._door.hub.clients:
             self._door.hub.close_all(CLOSE_TRY_AGAIN, "frames were lost: reconnect and read the history")
-            return
-        self._context.report.counters["recovered_events"] += len(missing)
-        cursor = missing.first - 1
-        while cursor < missing.last:
-            query = EventQuery(cursor=cursor, limit=min(PAGE, missing.last - cursor))
-            events, _ = await self._door.read(partial(self._door.reader.events, query))
+        while missing and self._door.hub.clients and len(missing) <= MAX_MISSING:
+            self._context.report.counters["recovered_events"] += min(len(missing), PAGE_FRAMES)
+            events, missing = await self._replay.events(missing)
             self._door.hub.publish([event_frame(event) for event in events])
             await self._wait_for_clients()
-            cursor += query.limit
 
-    async def _frame_missing_alerts(self, missing: Missing) -> None:
-        if not missing or not self._door.hub.clients:
-            return
-        self._context.report.counters["recovered_alerts"] += len(missing)
-        cursor: int | None = missing.first - 1
-        while cursor is not None and cursor < missing.last:
-            query = AlertQuery(cursor=cursor, limit=min(PAGE, missing.last - cursor))
-            try:
-                alerts, cursor = await self._door.read(partial(self._door.reader.alerts, query))
-            except DamagedStore as error:
-                log.error("cannot frame alerts that were missed: %s", error)
-                return
-            self._door.hub.publish([alert_frame(alert) for alert in alerts])
-            await self._wait_for_clients()
+    async def _frame_missing_alerts(self, missing: Stretch) -> None:
+        """Frame alerts out of the store."""
+        try:
+            while missing and self._door.hub.clients:
+                self._context.report.counters["recovered_alerts"] += min(len(missing), PAGE_FRAMES)
+                alerts, missing = await self._replay.alerts(missing)
+                self._door.hub.publish([alert_frame(alert) for alert in alerts])
+                await self._wait_for_clients()
+        except DamagedStore as error:
+            log.error("cannot frame alerts that were missed: %s", error)
 
     async def _wait_for_clients(self) -> None:
         """Let those who keep up take what is queued for them; who does not is closed in the ordinary way."""
@@ -94,10 +95,6 @@ class FrontEnd:
 
     async def _take_status(self, status: Status) -> None:
         self._door.status = status
-        recorded = status.health["actors"].get("recorder", {}).get("gauges", {})
-        if "event_sequence" in recorded:
-            await self._frame_missing_events(self._events.take_heartbeat(recorded["event_sequence"]))
-            await self._frame_missing_alerts(self._alerts.take_heartbeat(recorded["alert_sequence"]))
         self._door.hub.publish([status_frame(status)])
         gauges, counters = self._context.report.gauges, self._context.report.counters
         gauges["websocket_clients"] = len(self._door.hub.clients)

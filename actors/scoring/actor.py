@@ -7,6 +7,7 @@ down before it is handed on (`actors/journal.py`), so that this holds after a de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import trio
@@ -14,8 +15,8 @@ import trio
 from actors.answers import Answers
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
+from actors.following.cursor import Cursor
 from actors.journal import Journal
-from actors.learnt import Learnt
 from actors.scoring.alerts import alert_of_event, alert_of_finding
 from actors.scoring.blend import Blended, Blender
 from actors.scoring.join import Join, Joined
@@ -23,7 +24,7 @@ from actors.scoring.learning import Learning, pack_blended, unpack_blended
 from actors.signal import Signal
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
 from protocol.findings import Alert, Finding
-from protocol.messages import Findings, Frame, Judged, Matched, Parsed, Scored, decode_events
+from protocol.messages import BatchKey, Drafted, Findings, Frame, Judged, Matched, Parsed, Scored, decode_events
 
 VERSION = 1
 DEADLINE_CHECK_S = 0.05
@@ -37,7 +38,7 @@ class Judgement(msgspec.Struct, frozen=True):
     """What was said of a batch."""
 
     blended: Blended
-    matched: Matched = msgspec.field(default_factory=lambda: Matched(None))  # of rules; none is in the journal: they answer again
+    matched: Matched | None = None  # of rules; the journal has none: they answer again
 
     def cut(self, start: int, end: int) -> Judgement:
         """Return the same of the events from `start` to before `end`; rules are asked again."""
@@ -49,12 +50,13 @@ class Scorer:
         self._context = context
         self._report = context.report
         self._join = Join()
-        self._learnt = Learnt()
+        self._learnt = Cursor()
         self._settings = msgspec.convert(context.settings, Settings)
         self._blender = self._make_blender()
         self._answers: Answers[Judgement] = Answers(Judgement.cut)
         self._snapshots = SnapshotFile(context, VERSION)
         self._journal = Journal(context.state_dir / "snapshots", context.name)
+        self._journal_from = 0  # the first file that holds what the snapshot does not
         self._judging = trio.StrictFIFOLock()
         self._waits = Signal()  # a batch waits for its detectors
 
@@ -63,23 +65,23 @@ class Scorer:
 
     async def _restore(self) -> None:
         """Take up snapshot and journal: the state of the last batch that was handed on."""
-        if (state := self._snapshots.load()) is None:
-            return
-        try:
-            self._blender.restore(state["blender"])
-            self._learnt = Learnt(state["learnt"])
-            self._answers.restore(state.get("answers", ()), lambda packed: Judgement(unpack_blended(packed)))
-            for packed in self._journal.read(state.get("journal", 0)):
+        if self._snapshots.take_up(self._take_up):
+            for packed in self._journal.read(self._journal_from):
                 self._learn_again(Learning.unpack(packed))
                 await trio.lowlevel.checkpoint()
-        except (ValueError, KeyError, TypeError) as error:
-            self._snapshots.refuse(error)
-            self._blender, self._learnt, self._answers = self._make_blender(), Learnt(), Answers(Judgement.cut)
+        else:
+            self._blender, self._learnt, self._answers = self._make_blender(), Cursor(), Answers(Judgement.cut)
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        self._blender.restore(state["blender"])
+        self._learnt = Cursor(state["learnt"])
+        self._answers.restore(state.get("answers", ()), lambda packed: Judgement(unpack_blended(packed)))
+        self._journal_from = state.get("journal", 0)
 
     def _learn_again(self, learning: Learning) -> None:
         """Learn what a dead scorer had learnt, as it did, and say of it what that one said."""
         self._blender.units |= learning.units
-        blended = self._blender.blend(learning.columns(), learning.scores, learn=self._learnt.take(learning.key))
+        blended = self._blender.blend(learning.columns(), learning.scores, learn=self._is_new(learning.key))
         self._answers.keep(learning.key, Judgement(blended))
         self._report.counters["learnt_again_events"] += learning.key.count
 
@@ -100,20 +102,24 @@ class Scorer:
         self._context.begin(key)
         judgement = self._answers.recall(key) or self._blend(joined)
         packed_events, blended = joined.frames[COLUMN_FRAMES], judgement.blended
-        matched = joined.matched or judgement.matched
+        matched = joined.matched or judgement.matched or Matched(key)
         alerts = [*matched.alerts, *(self._draft(blended, packed_events) if blended.breach.any() else ())]
         frames = [packed_events, blended.score.tobytes(), blended.threshold.tobytes()]
         await self._context.emit(Judged(key, tuple(alerts), matched.attacks), frames)
+
+    def _is_new(self, key: BatchKey) -> bool:
+        """Tell whether a batch was not learnt yet, and note that it is learnt now."""
+        return bool(self._learnt.take(key.tag, key.first, key.count))
 
     def _blend(self, joined: Joined) -> Judgement:
         """Judge a batch that comes for the first time, learn it, and keep what was said of it."""
         key = joined.message.key
         columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
         self._blender.units |= joined.units
-        blended = self._blender.blend(columns, joined.scores, learn=self._learnt.take(key))
+        blended = self._blender.blend(columns, joined.scores, learn=self._is_new(key))
         self._report.counters["judged_events"] += len(columns)
         self._journal.append(Learning.of(key, columns, joined.scores, joined.units).pack())
-        judgement = Judgement(blended, joined.matched or Matched(None))
+        judgement = Judgement(blended, joined.matched)
         self._answers.keep(key, judgement)
         self._report.counters["answers_given_up"] = self._answers.given_up
         return judgement
@@ -133,15 +139,13 @@ class Scorer:
         self._report.gauges["late_detectors"] = len(self._join.late)
 
     async def _take_findings(self, findings: Sequence[Finding]) -> None:
-        await self._context.emit(Judged(None, tuple(alert_of_finding(finding) for finding in findings)))
+        await self._context.emit(Drafted(tuple(alert_of_finding(finding) for finding in findings)))
 
     async def _take_matched(self, matched: Matched) -> None:
         """Keep what the rules say for its batch; what has left without it sends its alerts after it."""
-        if matched.key is not None and self._join.add_matched(matched.key, matched):
-            return
-        if matched.alerts:
+        if not self._join.add_matched(matched.key, matched) and matched.alerts:
             self._report.counters["late_alerts"] += len(matched.alerts)
-            await self._context.emit(Judged(None, matched.alerts))
+            await self._context.emit(Drafted(matched.alerts))
 
     async def _receive(self) -> None:
         async for message, frames in self._context.messages():

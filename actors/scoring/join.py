@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from actors.learnt import Learnt
+from actors.following.cursor import Cursor
 from protocol.columns import Scores
 from protocol.messages import BatchKey, Frame, Matched, Parsed, Scored
 
@@ -45,7 +45,7 @@ class Join:
         self._waiting: deque[Joined] = deque()
         self._by_key: dict[BatchKey, Joined] = {}
         self._early: OrderedDict[BatchKey, list[Answer]] = OrderedDict()
-        self._gone = Learnt()  # what has left
+        self._gone = Cursor()  # what has left
         self.late: set[str] = set()
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class Join:
     def add_matched(self, key: BatchKey, matched: Matched) -> bool:
         """Take what the rules say of a batch; False if it has left without them."""
         self.late.discard(SIGMA)
-        if key not in self._by_key and self._gone.has(key):
+        if key not in self._by_key and self._gone.has(key.tag, key.last):
             return False
         self._take(key, matched)
         return True
@@ -102,5 +102,6 @@ class Join:
             self.late |= missing
             self._waiting.popleft()
             self._by_key.pop(joined.message.key, None)
-            self._gone.take(joined.message.key)
+            key = joined.message.key
+            self._gone.take(key.tag, key.first, key.count)
             yield joined

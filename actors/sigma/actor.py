@@ -1,7 +1,8 @@
 """The sigma actor: batches of events in; what rules and correlations say of them out, to the scorer.
 
 No alert is lost when it dies or is too slow: what it was not given it reads from the store once it is committed
-(`gaps.py`), and when it or another actor has died it sends its last alerts again; they have the same ids as before.
+(`actors/following/cursor.py`), and when it or another actor has died it sends its last alerts again, with the same ids
+as before.
 
 Rules are read by a process of their own (`loading.py`), at the start if they have changed, and whenever they change.
 """
@@ -18,20 +19,20 @@ import trio
 
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile, uncollected
+from actors.following.cursor import MAX_GAPS, Cursor, Stretch
+from actors.following.replay import Replay
 from actors.process import ProcessFailed, run_module
 from actors.sigma.collection import collect
 from actors.sigma.engine import Engine
-from actors.sigma.gaps import Gap, Gaps
 from actors.sigma.library import Library, LibraryState, state_of
 from actors.sigma.settings import CACHE, VERSION, Settings
 from actors.storage.reader import StoredBatch, StoreReader
 from protocol.columns import COLUMN_FRAMES
 from protocol.findings import Alert
-from protocol.messages import BatchKey, Events, Frame, Matched, decode_events
+from protocol.messages import BatchKey, Drafted, Events, Frame, Matched, decode_events
 from protocol.records import Attack, Event
 
 FILL_EVERY_S = 1.0
-PAGE_EVENTS = 2_000
 LOOK_EVERY_S = 2.0  # for rules that have changed, or
 LOOK_SHARE = 20  # times as long as looking takes, if that is longer
 MOST_SENT_AGAIN = 1_000  # alerts
@@ -50,11 +51,11 @@ class SigmaActor:
         self._settings = msgspec.convert(dict(context.settings), Settings)
         self._snapshots = SnapshotFile(context, VERSION)
         self._cache = context.state_dir / CACHE
-        self._store_reader = StoreReader(context.state_dir / "store", quiet=True)
+        self._replay = Replay(StoreReader(context.state_dir / "store", quiet=True))
         self._engine = Engine(collect(()))
         self._in_force: LibraryState = ("", {})
         self._look_s = 0.0  # that it took to look whether rules have changed
-        self._gaps = Gaps()
+        self._taken = Cursor(most_gaps=MAX_GAPS)
         self._one_at_a_time = trio.Lock()
 
     # -- rules
@@ -143,7 +144,7 @@ class SigmaActor:
         return alerts, attacks
 
     async def _take(self, key: BatchKey, frames: Sequence[Frame]) -> None:
-        new = self._gaps.take(key)
+        new = self._taken.take(key.tag, key.first, key.count, begin=key.base)
         if self._context.is_poison(key):
             return
         alerts, attacks = self._judge(decode_events(frames[COLUMN_FRAMES]), key.first, new)
@@ -151,24 +152,23 @@ class SigmaActor:
 
     async def _keep_filling(self) -> None:
         while True:
-            found = [await self._fill(gap) for gap in self._gaps.open()]
+            found = [await self._fill(gap) for gap in self._taken.gaps()]
             self._count()
             await trio.sleep(0 if any(found) else FILL_EVERY_S)
 
     def _count(self) -> None:
         gauges, known = self._report.gauges, self._engine.statistics()
-        gauges["gaps"] = len(self._gaps.open())
+        gauges["gaps"] = len(self._taken.gaps())
         gauges["correlation_groups"], gauges["correlation_entries"] = known["groups"], known["entries"]
         gauges["evicted_groups"], gauges["dropped_entries"] = known["evicted_groups"], known["dropped_entries"]
         gauges["excepted_matches"] = known["excepted"]
-        self._report.counters["gaps_given_up"] = self._gaps.given_up
+        self._report.counters["gaps_given_up"] = self._taken.given_up
 
-    async def _fill(self, gap: Gap) -> bool:
+    async def _fill(self, gap: Stretch) -> bool:
         """Judge a page of what of a gap is committed by now; tell whether there was any."""
-        tag, first, last = gap
-        batches = self._store_reader.batches_of(tag, first, last, limit=PAGE_EVENTS)
-        if not batches and self._store_reader.positions().get(tag, 0) >= last:
-            self._gaps.miss(gap)
+        batches = await self._replay.batches_of(gap)
+        if not batches and (await self._replay.positions()).get(gap.line, 0) >= gap.last:
+            self._taken.miss(gap)
         for batch in batches:
             async with self._one_at_a_time:  # what comes live waits for one batch at most
                 await self._judge_stored(batch)
@@ -178,35 +178,33 @@ class SigmaActor:
     async def _judge_stored(self, batch: StoredBatch) -> None:
         key = BatchKey("", batch.tag, batch.first - 1, batch.first, len(batch.events))
         self._context.begin(key)
-        new = self._gaps.take(key)
+        new = self._taken.take(key.tag, key.first, key.count)
         if self._context.is_poison(key):
             return
         alerts, _ = self._judge([each.event for each in batch.events], batch.first, new)
         self._report.counters["caught_up_events"] += len(batch.events)
         if alerts:
-            await self._context.emit(Matched(None, tuple(alerts)))
+            await self._context.emit(Drafted(tuple(alerts)))
         await trio.lowlevel.checkpoint()
 
     async def _send_again(self) -> None:
         """Send the last alerts again after a death of its own or downstream: they may have been on their way."""
         while True:
             if alerts := self._engine.remembered():
-                await self._context.emit(Matched(None, tuple(alerts[-MOST_SENT_AGAIN:])))
+                await self._context.emit(Drafted(tuple(alerts[-MOST_SENT_AGAIN:])))
             await self._context.wait_resend()
 
     # -- life
 
-    def _restore(self, committed: Mapping[int, int]) -> None:
+    async def _restore(self, committed: Mapping[int, int]) -> None:
         """Take up what was known; who knows nothing begins with what was not `committed` when it started."""
-        self._gaps = Gaps(committed)
-        if (state := self._snapshots.load()) is not None:
-            try:
-                with uncollected():
-                    self._engine.restore(state["engine"])
-                self._gaps = Gaps(state["last"], map(tuple, state["gaps"]))
-            except (ValueError, KeyError, TypeError) as error:
-                self._snapshots.refuse(error)
-        self._gaps.expect(self._store_reader.positions())
+        if not self._snapshots.take_up(self._take_up):
+            self._taken = Cursor(committed, most_gaps=MAX_GAPS)
+        self._taken.expect(await self._replay.positions())
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        self._engine.restore(state["engine"])
+        self._taken = Cursor(state["last"], (Stretch(*gap) for gap in state["gaps"]), most_gaps=MAX_GAPS)
 
     async def _store(self) -> None:
         with uncollected():
@@ -216,8 +214,8 @@ class SigmaActor:
     def _state(self) -> dict[str, Any]:
         return {
             "engine": self._engine.snapshot(),
-            "last": self._gaps.last,
-            "gaps": [list(gap) for gap in self._gaps.open()],
+            "last": self._taken.last,
+            "gaps": [[gap.line, gap.first, gap.last] for gap in self._taken.gaps()],
             "settings": msgspec.to_builtins(self._settings),
         }
 
@@ -227,13 +225,13 @@ class SigmaActor:
             await trio.sleep(SNAPSHOT_EVERY_S)
 
     async def run(self) -> None:
-        committed = self._store_reader.positions()
+        committed = await self._replay.positions()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_on_drain, loading := trio.CancelScope())
             with loading:
                 await self._load_first()
             nursery.cancel_scope.cancel()
-        self._restore(committed)
+        await self._restore(committed)
         async with trio.open_nursery() as nursery:
             for task in (self._keep_rules, self._keep_filling, self._keep_snapshots, self._send_again):
                 nursery.start_soon(task)

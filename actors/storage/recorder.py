@@ -39,6 +39,7 @@ T = TypeVar("T")
 RETRY_S = 0.5
 EXPIRE_EVERY_S = 60.0
 CLOCK_EVERY_S = 1.0
+ANNOUNCE_EVERY_S = 1.0
 DAY_NS = 86_400 * NS_PER_S
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Recorder:
         self._settings = msgspec.convert(context.settings, Settings)
         self._report = context.report
         self._one_at_a_time = trio.CapacityLimiter(1)
+        self._handed_on = 0  # commits that the broadcaster was given
         self._store: StoreWriter
 
     async def run(self) -> None:
@@ -70,6 +72,7 @@ class Recorder:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expire)
             nursery.start_soon(self._watch_clock)
+            nursery.start_soon(self._announce_position)
             if self._settings.fsync == "interval":
                 nursery.start_soon(self._force)
             async for message, frames in self._context.messages():
@@ -105,8 +108,19 @@ class Recorder:
             self._show_sequences()
             self._report.counters["committed_events"] += len(stored.packed)
             self._report.counters["committed_alerts"] += len(stored.alerts)
+            self._handed_on += 1
             header = Committed(stored.first, len(stored.packed), tuple(stored.alerts), stored.last_alert)
             await self._context.emit(header, [join_array(stored.packed)])
+
+    async def _announce_position(self) -> None:
+        """Say how far the store has come when nothing new says it: whoever follows sees that the last commit was lost."""
+        announced = self._handed_on
+        while True:
+            await trio.sleep(ANNOUNCE_EVERY_S)
+            if announced == self._handed_on:
+                events, alerts = self._store.sequences()
+                self._context.emit_nowait(Committed(events + 1, 0, (), alerts), [join_array(())])
+            announced = self._handed_on
 
     def _show_sequences(self) -> None:
         """Say how far the store has come; whoever follows it finds out what it missed."""

@@ -27,13 +27,17 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
 
 def text_lines(specs: Sequence[ChildSpec], shown: Sequence[Wire]) -> Iterator[str]:
     """Yield a table of the actors, in start order, and a table of the edges."""
-    yield f"{'actor':<14}{'role':<14}module"
-    yield from (f"{spec.name:<14}{spec.role:<14}{spec.target}" for spec in specs)
+    yield from table_lines(("actor", "role", "module"), [(spec.name, spec.role, spec.target) for spec in specs])
     yield ""
-    yield f"{'message':<14}{'from':<14}{'to':<14}{'bound':>6}  when full"
-    for wire in shown:
-        edge = wire.edge
-        yield f"{wire.message:<14}{wire.sender:<14}{edge.to:<14}{edge.bound:>6}  {edge.when_full}"
+    edges = [(each.message, each.sender, each.edge.to, each.edge.when_full, str(each.edge.bound)) for each in shown]
+    yield from table_lines(("message", "from", "to", "when full", "bound"), edges)
+
+
+def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the heads and the rows, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def dot_lines(specs: Sequence[ChildSpec], shown: Sequence[Wire]) -> Iterator[str]:

@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.files import SnapshotFile, uncollected, write_whole
-from actors.learnt import MAX_SPOOLS, Learnt
 from actors.parsing.journal import TemplateJournal
-from protocol.messages import BatchKey
 from tests.fake_context import FakeContext
 
 
@@ -91,20 +89,3 @@ def test_a_journal_on_a_full_disk_is_as_it_was(small_disk: Path) -> None:
     journal.append([["second"]])
     journal.close()
     assert TemplateJournal(path).read() == [["first"], ["second"]]
-
-
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 5)), max_size=40))
-def test_a_batch_is_learnt_once(batches: list[tuple[int, int, int]]) -> None:
-    learnt, last = Learnt(), dict[int, int]()
-    for tag, first, count in batches:
-        key = BatchKey("syslog", tag, 0, first, count)
-        assert learnt.take(key) == (key.last > last.get(tag, 0))
-        last[tag] = max(last.get(tag, 0), key.last)
-        assert not Learnt(learnt.last).take(key)
-
-
-def test_what_is_learnt_is_bounded() -> None:
-    learnt = Learnt()
-    for tag in range(3 * MAX_SPOOLS):
-        learnt.take(BatchKey("syslog", tag, 0, 1, 1))
-    assert len(learnt.last) == MAX_SPOOLS

@@ -49,7 +49,8 @@ async def _emit(tmp_path: Path) -> None:
     sender, hst, scorer = (Post(tmp_path, name, bound=2) for name in kinds)
     inboxes = {name: post.inbox("data") for name, post in (("hst", hst), ("scorer", scorer))}
     emitter = Emitter(sender, "parser", outputs_of("parser", "parser", kinds))
-    key, frames = BatchKey("syslog", 1, 0, 1, 1), [b"column"] * COLUMN_FRAMES + [b"events"]
+    key = BatchKey("syslog", 1, 0, 1, 1)
+    frames = [bytes(10_000)] * COLUMN_FRAMES + [b"events"]  # 500 of these are more than the kernel holds
     try:
         assert await emitter.emit(Events(key, ("a",)), frames) == ("hst",)
         assert await emitter.emit(Parsed(key, ("a",), ("hst",)), frames) == ("scorer",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 import trio
 import trio.testing
 
+from actors import files
 from actors.detectors import actor as detector_actor
 from actors.detectors import catch_up
 from actors.detectors.registry import DETECTORS
-from actors.learnt import Learnt
+from actors.following.cursor import Cursor
+from actors.following.replay import Replay
 from actors.parsing.features import columns_of
 from actors.parsing.parse import Parser
 from actors.storage import reader
@@ -28,6 +31,7 @@ from tests.fake_context import FakeContext
 START_NS = 1_790_000_000_000_000_000
 TAGS = {7: "syslog", 9: "file"}
 Batch = tuple[BatchKey, list[Event]]
+T = TypeVar("T")
 
 
 def make_batches(count: int, size: int = 40) -> list[Batch]:
@@ -62,10 +66,19 @@ def test_a_page_of_large_events_is_bounded_in_bytes(tmp_path: Path, monkeypatch:
     assert len(store.batches(1, limit=1_000)) == 10
     monkeypatch.setattr(reader, "MOST_BYTES", 1)
     assert len(store.batches(1, limit=1_000)) == 1
-    missed, catching = [], catch_up.CatchUp(store, Learnt())
-    while page := list(catching.read()):
-        missed += page
-    assert len(missed) == 10
+    assert len(caught_up(tmp_path)) == 10
+
+
+def caught_up(folder: Path) -> list[catch_up.Missed]:
+    """Return what a detector without a snapshot reads."""
+
+    async def main() -> list[catch_up.Missed]:
+        missed, catching = list[catch_up.Missed](), catch_up.CatchUp(Replay(StoreReader(folder / "store")), Cursor())
+        while page := await catching.read():
+            missed += page
+        return missed
+
+    return trio.run(main)
 
 
 class EventClock:
@@ -104,8 +117,14 @@ async def live(
 
 @pytest.fixture
 def lives(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[bytes]]:
-    """Lead a life in virtual time."""
-    monkeypatch.setattr(detector_actor, "SNAPSHOT_EVERY_S", 1e9)
+    """Lead a life in virtual time. That does not wait for threads, so the store is read without one."""
+
+    async def read(_: Replay, query: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        await trio.lowlevel.checkpoint()
+        return query(*arguments, **named)
+
+    monkeypatch.setattr(Replay, "_read", read)
+    monkeypatch.setattr(files, "SNAPSHOT_EVERY_S", 1e9)
 
     def lead(context: FakeContext, batches: list[Batch], *, kill: bool = True) -> list[bytes]:
         clock = trio.testing.MockClock(autojump_threshold=0)
@@ -174,10 +193,10 @@ def test_a_cold_detector_learns_the_newest_events_and_no_more(tmp_path: Path, mo
     monkeypatch.setattr(catch_up, "MOST_EVENTS", 100)
     batches = make_batches(20)
     commit(tmp_path, batches)
-    caught = list(catch_up.CatchUp(StoreReader(tmp_path / "store"), Learnt()).read())
+    caught = caught_up(tmp_path)
     assert [missed.key.first for missed in caught] == [key.first for key, _ in batches[-2:]]
     np.testing.assert_array_equal(caught[-1].columns.event_ns, columns_of(batches[-1][1]).event_ns)
-    assert list(catch_up.CatchUp(StoreReader(tmp_path / "nothing"), Learnt()).read()) == []
+    assert caught_up(tmp_path / "nothing") == []
 
 
 def test_columns_of_stored_events_are_those_that_the_parser_made() -> None:

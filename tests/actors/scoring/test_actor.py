@@ -6,7 +6,7 @@ import trio
 
 from actors.scoring import actor as scoring_actor
 from protocol.findings import Finding
-from protocol.messages import Findings, Judged
+from protocol.messages import Drafted, Findings
 from tests.fake_context import FakeContext
 
 NOW_NS = 1_790_000_000_000_000_000
@@ -30,5 +30,5 @@ def test_a_finding_is_an_alert_without_a_batch(tmp_path: Path) -> None:
 
     trio.run(main)
     ((to, judged, _),) = context.sent
-    assert to == "alerts" and isinstance(judged, Judged) and judged.key is None
+    assert to == "alerts" and isinstance(judged, Drafted)
     assert [alert.rule_id for alert in judged.alerts] == ["silence", "volume_change"]

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import trio
 
+from actors.following.cursor import Stretch
 from actors.parsing.features import columns_of
 from actors.sigma import actor
 from actors.sigma.actor import SigmaActor
 from actors.storage.writer import StoreWriter
 from protocol.findings import Alert
-from protocol.messages import BatchKey, Events, JudgedEvent, Matched, encode
+from protocol.messages import BatchKey, Drafted, Events, JudgedEvent, Matched, encode
 from protocol.records import Attack, Event
 from tests.actors.sigma.test_engine import RULES, events, failures
 from tests.fake_context import FakeContext
@@ -60,7 +61,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def alerts(context: FakeContext) -> list[Alert]:
-    return [alert for _, header, _ in context.sent if isinstance(header, Matched) for alert in header.alerts]
+    return [alert for _, header, _ in context.sent if isinstance(header, Matched | Drafted) for alert in header.alerts]
 
 
 async def wait_for(context: FakeContext, count: int) -> None:
@@ -124,7 +125,7 @@ def test_each_batch_is_answered_and_the_example_rings(site: Site) -> None:
         await wait_for(running.context, 1)
         await running.drain()
         answers = [header for to, header, _ in running.context.sent if to == "scorer" and isinstance(header, Matched)]
-        assert [answer.key.first for answer in answers if answer.key] == [1, 3, 5]
+        assert [answer.key.first for answer in answers] == [1, 3, 5]
         assert [len(answer.alerts) for answer in answers] == [0, 0, 1]
         assert answers[0].attacks == dict.fromkeys((0, 1), Attack("credential-access", "T1110"))
         assert alerts(running.context)[0].event_ids == [event.id for event in site.events[:5]]
@@ -137,10 +138,10 @@ def test_what_it_was_not_given_it_reads_once_it_is_committed(site: Site) -> None
         running = await start(nursery, site.context())
         site.deliver(running.context, 1, 2)
         site.deliver(running.context, 7, 8)  # 3 to 6 found its edge full
-        await wait_until(lambda: running.actor._gaps.open() == [(7, 3, 6)])
+        await wait_until(lambda: running.actor._taken.gaps() == [Stretch(7, 3, 6)])
         site.commit(1, 8)
         await wait_for(running.context, 1)
-        await wait_until(lambda: running.actor._gaps.open() == [])
+        await wait_until(lambda: running.actor._taken.gaps() == [])
         assert running.context.report.counters["caught_up_events"] == 4
         await running.drain()
 
@@ -152,10 +153,10 @@ def test_one_that_died_goes_on_where_its_snapshot_was(site: Site, dies: str) -> 
     async def test(nursery: trio.Nursery) -> None:
         running = await start(nursery, site.context())
         site.deliver(running.context, 1, 2)
-        await wait_until(lambda: running.actor._gaps.last.get(7) == 2)
+        await wait_until(lambda: running.actor._taken.last.get(7) == 2)
         await running.actor._store()
         site.deliver(running.context, 3, 4)
-        await wait_until(lambda: running.actor._gaps.last.get(7) == 4)
+        await wait_until(lambda: running.actor._taken.last.get(7) == 4)
         await getattr(running, dies)()
         site.commit(1, 6)
         again = await start(nursery, site.context())
@@ -192,8 +193,8 @@ def test_one_that_knows_nothing_leaves_history_alone(site: Site) -> None:
         site.commit(1, 10)
         running = await start(nursery, site.context())
         site.deliver(running.context, 11, 14)
-        await wait_until(lambda: running.actor._gaps.last.get(7) == 14)
-        assert alerts(running.context) == [] and running.actor._gaps.open() == []
+        await wait_until(lambda: running.actor._taken.last.get(7) == 14)
+        assert alerts(running.context) == [] and running.actor._taken.gaps() == []
         await running.drain()
 
     run(test)
@@ -244,7 +245,7 @@ def test_rules_are_read_anew_while_it_runs(site: Site, monkeypatch: pytest.Monke
         running = await start(nursery, site.context())
         context = running.context
         site.deliver(context, 1, 4)
-        await wait_until(lambda: running.actor._gaps.last.get(7) == 4)
+        await wait_until(lambda: running.actor._taken.last.get(7) == 4)
         (site.rules / "ssh.yml").write_text("title: [")
         await wait_until(lambda: context.report.gauges["refused_rules"] == 1)
         assert context.report.gauges["rules"] == 2  # what the file held before stays in force
@@ -294,7 +295,7 @@ def test_a_batch_that_it_died_of_is_passed_over(site: Site, monkeypatch: pytest.
         monkeypatch.setattr(context, "is_poison", lambda key: key.first == 3)
         running = await start(nursery, context)
         site.deliver(context, 1, 8)
-        await wait_until(lambda: running.actor._gaps.last.get(7) == 8)
+        await wait_until(lambda: running.actor._taken.last.get(7) == 8)
         await wait_for(context, 1)
         await running.drain()
         assert alerts(context)[0].event_ids[-1] == site.events[6].id
