@@ -1,8 +1,8 @@
 """Rules over REST: what is light is read here in a thread, what is heavy is done by a process of its own.
 
 Light is the list, a rule, coverage and what can never match. To try a rule on lines, on a stored event or on the past may take
-seconds of a whole core: those run as `python -m actors.sigma.workbench`, at most `MAX_HEAVY` at once and for `LIMIT_S` each,
-so that the stream does not wait for them.
+seconds of a whole core: those run as `python -m actors.sigma.inspection.workbench`, at most `MAX_HEAVY` at once and for
+`LIMIT_S` each, so that the stream does not wait for them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import trio
 
 from actors.frontend.rest import Parameters, Problem
 from actors.process import ProcessFailed, run_module
-from actors.sigma.library import Library
+from actors.sigma.inspection.workbench import MAX_LINES, Answer, NotReady, NotThere, Order, Workbench
+from actors.sigma.rules.library import Library
 from actors.sigma.settings import CACHE
-from actors.sigma.workbench import MAX_LINES, Answer, NotReady, NotThere, Order, Workbench
 
 MAX_HEAVY = 2
 LIMIT_S = 30.0  # waiting for others included
@@ -100,7 +100,7 @@ class RuleDesk:
 
 async def _run_workbench(order: bytes) -> bytes:
     try:
-        return await run_module("actors.sigma.workbench", order)
+        return await run_module("actors.sigma.inspection.workbench", order)
     except ProcessFailed as error:
         raise Problem(500, "Internal error", f"the process that tries rules ended badly: {str(error)[:300]}") from error
 

@@ -4,7 +4,7 @@ No alert is lost when it dies or is too slow: what it was not given it reads fro
 (`actors/following/cursor.py`), and when it or another actor has died it sends its last alerts again, with the same ids
 as before.
 
-Rules are read by a process of their own (`loading.py`), at the start if they have changed, and whenever they change.
+Rules are read by a process of their own (`rules/loading.py`), at the start if they have changed, and whenever they change.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from actors.files import SNAPSHOT_EVERY_S, SnapshotFile, uncollected
 from actors.following.cursor import MAX_GAPS, Cursor, Stretch
 from actors.following.replay import Replay
 from actors.process import ProcessFailed, run_module
-from actors.sigma.collection import collect
 from actors.sigma.engine import Engine
-from actors.sigma.library import Library, LibraryState, state_of
+from actors.sigma.rules.collection import collect
+from actors.sigma.rules.library import Library, LibraryState, state_of
 from actors.sigma.settings import CACHE, VERSION, Settings
 from actors.storage.reader import StoredBatch, StoreReader
 from protocol.columns import COLUMN_FRAMES
@@ -250,7 +250,7 @@ class SigmaActor:
 async def _run_loader(order: bytes) -> Library:
     """Have the rules read by a process of its own: what pySigma needs of memory goes with it. Raises LoadingFailed."""
     try:
-        return await trio.to_thread.run_sync(Library.unpack, await run_module("actors.sigma.loading", order))
+        return await trio.to_thread.run_sync(Library.unpack, await run_module("actors.sigma.rules.loading", order))
     except (ProcessFailed, msgspec.DecodeError) as error:
         raise LoadingFailed(str(error)) from error
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from actors.sigma.correlations import Correlation
-from actors.sigma.correlator import Firing
-from actors.sigma.rules import Rule
+from actors.sigma.correlation.correlations import Correlation
+from actors.sigma.correlation.correlator import Firing
+from actors.sigma.rules.rule import Rule
 from protocol.clock import NS_PER_MS, NS_PER_S
 from protocol.findings import Alert, Part
 from protocol.identity import alert_id, entity_uuid

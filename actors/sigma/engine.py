@@ -3,9 +3,9 @@
 A rule of the level `informational` only places the event and rings for nobody (Sigma rules specification 2.1, "Level"); a
 rule that a correlation refers to rings only if that correlation says `generate`.
 
-State: the correlations' (bounded by `correlator.py`), and the alerts of the last `MEMORY` events that had any, so that an
-event that is sent again has the same alerts and counts in no correlation twice; how often each rule in force matched and
-when last; and what the site sends (bounded by `seen.py`).
+State: the correlations' (bounded by `correlation/correlator.py`), and the alerts of the last `MEMORY` events that had any,
+so that an event that is sent again has the same alerts and counts in no correlation twice; how often each rule in force
+matched and when last; and what the site sends (bounded by `inventory.py`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from msgspec.structs import replace
 
 from actors.recent import Recent
 from actors.sigma.alerts import alert_of_firing, alert_of_match
-from actors.sigma.collection import Collection
-from actors.sigma.correlator import Correlator
-from actors.sigma.exceptions import Exceptions, RuleException
-from actors.sigma.rules import Rule
+from actors.sigma.correlation.correlator import Correlator
+from actors.sigma.inventory import Seen
+from actors.sigma.matching.subject import Subject
+from actors.sigma.rules.collection import Collection
+from actors.sigma.rules.exceptions import Exceptions, RuleException
+from actors.sigma.rules.rule import Rule
 from actors.sigma.ruleset import RuleSet
-from actors.sigma.seen import Seen
-from actors.sigma.subject import Subject
 from protocol.findings import Alert
 from protocol.records import Attack, Event
 

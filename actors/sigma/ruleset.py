@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from actors.recent import Recent
-from actors.sigma.conditions import MESSAGE, Condition
-from actors.sigma.fields import fields_of
-from actors.sigma.logsource import LogSource, logsource_of
-from actors.sigma.predicates import Predicate, compile_condition
-from actors.sigma.prefilter import Prefilter, fields_named, text_of
-from actors.sigma.rules import Rule
-from actors.sigma.subject import Subject
+from actors.sigma.matching.conditions import MESSAGE, Condition
+from actors.sigma.matching.fields import fields_of
+from actors.sigma.matching.logsource import LogSource, logsource_of
+from actors.sigma.matching.predicates import Predicate, compile_condition
+from actors.sigma.matching.prefilter import Prefilter, fields_named, text_of
+from actors.sigma.matching.subject import Subject
+from actors.sigma.rules.rule import Rule
 from protocol.records import Event
 
 MAX_SOURCES = 1_024  # kinds of logsource whose selection of rules is remembered

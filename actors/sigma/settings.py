@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from actors.sigma.exceptions import RuleException
-from actors.sigma.library import Sources
+from actors.sigma.rules.exceptions import RuleException
+from actors.sigma.rules.library import Sources
 from protocol.snapshot import SnapshotError, unpack_snapshot
 
 ACTOR = "sigma"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from actors.sigma.library import Document, Library, Sources, find_files, state_of
+from actors.sigma.inspection.workbench import Workbench
+from actors.sigma.rules.library import Document, Library, Sources, find_files, state_of
 from actors.sigma.settings import CACHE, Settings, read_snapshot
-from actors.sigma.workbench import Workbench
 from daemon.configuration import Configuration
 
 SHOW_EVERY = 50  # files
@@ -52,7 +52,7 @@ def read_documents(sources: Sources, path: str) -> list[Document]:
 
 def _reader(sources: Sources, total: int) -> Callable[[Path], Iterable[Document]]:
     """Return what reads a file, with a count on the terminal: all of SigmaHQ takes some seconds. Raises RulesUnreadable."""
-    from actors.sigma.loading import PipelineError, Reader  # pySigma costs a third of a second and 40 MB
+    from actors.sigma.rules.loading import PipelineError, Reader  # pySigma costs a third of a second and 40 MB
 
     try:
         reader = Reader(sources)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from actors.sigma.inspection.workbench import MAX_LINES, Choice, NotReady, NotThere, Workbench
 from actors.sigma.settings import Settings
-from actors.sigma.workbench import MAX_LINES, Choice, NotReady, NotThere, Workbench
 from daemon.commands.rule_files import RulesUnreadable, open_workbench, read_documents, show
 from daemon.commands.rules_text import one_line, print_backtest, print_judged, print_listing, print_never
 from daemon.configuration import Configuration

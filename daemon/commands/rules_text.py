@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from actors.sigma.backtest import Account, Backtest
-from actors.sigma.judging import Judged, Judgement
-from actors.sigma.never import LEAST_EVENTS, Report
-from actors.sigma.workbench import Entry, Listing
+from actors.sigma.inspection.backtest import Account, Backtest
+from actors.sigma.inspection.judging import Judged, Judgement
+from actors.sigma.inspection.unmatchable import LEAST_EVENTS, Report
+from actors.sigma.inspection.workbench import Entry, Listing
 from daemon.logs import escape_controls
 from protocol.clock import format_time
 

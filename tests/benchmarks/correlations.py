@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from actors.parsing.parse import Parser
-from actors.sigma.correlation_reading import read_correlation
-from actors.sigma.correlations import Correlation, resolve
-from actors.sigma.correlator import Correlator
-from actors.sigma.fields import fields_of
-from actors.sigma.rules import Rule
+from actors.sigma.correlation.correlations import Correlation, resolve
+from actors.sigma.correlation.correlator import Correlator
+from actors.sigma.matching.fields import fields_of
+from actors.sigma.rules.correlation_documents import read_correlation
+from actors.sigma.rules.rule import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.records import Event, Record
 from tests.actors.sigma.files import load

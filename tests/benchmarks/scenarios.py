@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.parsing.parse import Parser
-from actors.sigma.fields import fields_of
+from actors.sigma.matching.fields import fields_of
 from protocol.clock import parse_time
 from protocol.records import Event, Record
 from tests.benchmarks import alerts

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from actors.parsing.parse import Parser
-from actors.sigma.fields import fields_of
-from actors.sigma.library import find_files
-from actors.sigma.logsource import logsource_of
-from actors.sigma.predicates import compile_condition
-from actors.sigma.rules import Rule
+from actors.sigma.matching.fields import fields_of
+from actors.sigma.matching.logsource import logsource_of
+from actors.sigma.matching.predicates import compile_condition
+from actors.sigma.matching.subject import Subject
+from actors.sigma.rules.library import find_files
+from actors.sigma.rules.rule import Rule
 from actors.sigma.ruleset import RuleSet
-from actors.sigma.subject import Subject
 from protocol.records import Event, Record
 from tests.actors.sigma.files import load
 from tests.actors.sigma.pairs import differences

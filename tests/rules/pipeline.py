@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from actors.parsing.parse import Parser
 from actors.receivers.internal import record_of
-from actors.sigma.collection import Collection, collect
-from actors.sigma.correlations import Correlation
-from actors.sigma.correlator import Correlator
-from actors.sigma.library import find_files
-from actors.sigma.rules import Rule
+from actors.sigma.correlation.correlations import Correlation
+from actors.sigma.correlation.correlator import Correlator
+from actors.sigma.rules.collection import Collection, collect
+from actors.sigma.rules.library import find_files
+from actors.sigma.rules.rule import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.clock import parse_time
 from protocol.messages import Notice

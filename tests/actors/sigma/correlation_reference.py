@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from actors.sigma.correlations import Correlation, evaluate
+from actors.sigma.correlation.correlations import Correlation, evaluate
 
 NAMED = 20
 

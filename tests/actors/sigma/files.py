@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from actors.sigma.library import Document, Sources
-from actors.sigma.loading import Reader
+from actors.sigma.rules.library import Document, Sources
+from actors.sigma.rules.loading import Reader
 
 
 def load(files: Iterable[Path]) -> Iterator[Document]:

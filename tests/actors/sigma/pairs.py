@@ -8,10 +8,10 @@ from typing import Any
 
 from sigma.collection import SigmaCollection
 
-from actors.sigma.predicates import compile_condition
-from actors.sigma.prefilter import Prefilter, fields_named, text_of
-from actors.sigma.reading import read_condition
-from actors.sigma.subject import Subject
+from actors.sigma.matching.predicates import compile_condition
+from actors.sigma.matching.prefilter import Prefilter, fields_named, text_of
+from actors.sigma.matching.subject import Subject
+from actors.sigma.rules.translation import read_condition
 from tests.actors.sigma import reference
 from tests.actors.sigma.reference import Tree
 

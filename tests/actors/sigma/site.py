@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from actors.sigma.collection import Collection, collect
-from actors.sigma.library import Sources
-from actors.sigma.loading import Reader
+from actors.sigma.rules.collection import Collection, collect
+from actors.sigma.rules.library import Sources
+from actors.sigma.rules.loading import Reader
 
 SSHD = "{product: linux, service: sshd}"
 

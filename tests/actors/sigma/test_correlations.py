@@ -6,8 +6,8 @@ import msgspec
 import pytest
 import yaml
 
-from actors.sigma.correlation_reading import read_correlation
-from actors.sigma.correlations import Correlation, Criterion, evaluate, resolve
+from actors.sigma.correlation.correlations import Correlation, Criterion, evaluate, resolve
+from actors.sigma.rules.correlation_documents import read_correlation
 from protocol.records import Attack
 
 UUID = "0e95725d-7320-415d-80f7-004da920fc11"

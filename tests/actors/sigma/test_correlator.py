@@ -6,10 +6,10 @@ from typing import Any
 import msgpack
 import pytest
 
-from actors.sigma import windows
-from actors.sigma.correlation_reading import read_correlation
-from actors.sigma.correlations import COUNTS, Correlation, count_limit, resolve
-from actors.sigma.correlator import Correlator, Firing
+from actors.sigma.correlation import windows
+from actors.sigma.correlation.correlations import COUNTS, Correlation, count_limit, resolve
+from actors.sigma.correlation.correlator import Correlator, Firing
+from actors.sigma.rules.correlation_documents import read_correlation
 from tests.actors.sigma.correlation_reference import Reference
 
 SECOND = 10**9

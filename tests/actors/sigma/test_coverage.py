@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from actors.sigma.coverage import layer
+from actors.sigma.inspection.coverage import layer
 from tests.actors.sigma.site import correlation, in_force, rule
 
 DETECTION = "{s: {user: root}, condition: s}"

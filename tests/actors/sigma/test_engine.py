@@ -6,9 +6,9 @@ import msgpack
 import pytest
 
 from actors.parsing.parse import Parser
-from actors.sigma.collection import collect
 from actors.sigma.engine import MEMORY, Engine
-from actors.sigma.exceptions import RuleException
+from actors.sigma.rules.collection import collect
+from actors.sigma.rules.exceptions import RuleException
 from protocol.clock import NS_PER_S, parse_time
 from protocol.findings import Alert
 from protocol.records import Attack, Event, Record

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from actors.sigma.filters import apply_filters
-from actors.sigma.library import Sources
-from actors.sigma.loading import Reader
-from actors.sigma.predicates import compile_condition
-from actors.sigma.rules import Refusal, Rule
-from actors.sigma.subject import Subject
+from actors.sigma.matching.predicates import compile_condition
+from actors.sigma.matching.subject import Subject
+from actors.sigma.rules.filters import apply_filters
+from actors.sigma.rules.library import Sources
+from actors.sigma.rules.loading import Reader
+from actors.sigma.rules.rule import Refusal, Rule
 
 SSHD = """
 title: Login as root

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.sigma.collection import collect
-from actors.sigma.library import Library, Sources, find_files, state_of
-from actors.sigma.loading import PipelineError, Reader
-from actors.sigma.rules import Rule
+from actors.sigma.rules.collection import collect
+from actors.sigma.rules.library import Library, Sources, find_files, state_of
+from actors.sigma.rules.loading import PipelineError, Reader
+from actors.sigma.rules.rule import Rule
 from tests.actors.sigma.test_rules import GOOD
 
 
@@ -171,7 +171,7 @@ def test_what_is_switched_off_is_out_and_takes_along_what_needs_it(tmp_path: Pat
 
 
 def test_a_rule_of_the_site_replaces_ours_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.sigma.collection.OWN_RULES", tmp_path / "rules" / "0")
+    monkeypatch.setattr("actors.sigma.rules.collection.OWN_RULES", tmp_path / "rules" / "0")
     found = collected(tmp_path, GOOD, GOOD.replace("Failed SSH", "Theirs"), GOOD.replace("Failed SSH", "Twice"))
     assert [rule.title for rule in found.rules] == ["Theirs password"]
     (refused,) = found.refusals

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.sigma.expressions import ExpressionError, compile_expression, compile_match, compile_search
-from actors.sigma.literals import clauses_of_expression
+from actors.sigma.matching.expressions import ExpressionError, compile_expression, compile_match, compile_search
+from actors.sigma.matching.literals import clauses_of_expression
 
 
 @pytest.mark.parametrize(

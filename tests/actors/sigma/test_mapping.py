@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.parsing.parse import Parser
-from actors.sigma.fields import fields_of
-from actors.sigma.logsource import LogSource, logsource_of
-from actors.sigma.mapping.access import decode
-from actors.sigma.mapping.names import address_in
-from actors.sigma.mapping.outcome import outcome_of
+from actors.sigma.matching.fields import fields_of
+from actors.sigma.matching.logsource import LogSource, logsource_of
+from actors.sigma.matching.mapping.access import decode
+from actors.sigma.matching.mapping.names import address_in
+from actors.sigma.matching.mapping.outcome import outcome_of
 from protocol.messages import encode
 from protocol.records import Event, OtlpRecord, Record
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError
 
-from actors.sigma.conditions import Text
-from actors.sigma.patterns import Pattern, Wildcard
-from actors.sigma.predicates import _address, compile_condition
-from actors.sigma.prefilter import Prefilter, text_of
-from actors.sigma.reading import CannotEvaluate, read_condition
-from actors.sigma.subject import Subject
+from actors.sigma.matching.conditions import Text
+from actors.sigma.matching.patterns import Pattern, Wildcard
+from actors.sigma.matching.predicates import _address, compile_condition
+from actors.sigma.matching.prefilter import Prefilter, text_of
+from actors.sigma.matching.subject import Subject
+from actors.sigma.rules.translation import CannotEvaluate, read_condition
 from tests.actors.sigma import reference
 from tests.actors.sigma.pairs import differences
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from actors.parsing.parse import Parser
-from actors.sigma.attack import attack_of
-from actors.sigma.fields import fields_of
-from actors.sigma.library import find_files
-from actors.sigma.logsource import LogSource, logsource_of, windows_source
-from actors.sigma.predicates import compile_condition
-from actors.sigma.prefilter import clauses_of
-from actors.sigma.rules import Refusal, Rule
+from actors.sigma.inspection.explanation import explain
+from actors.sigma.matching.fields import fields_of
+from actors.sigma.matching.logsource import LogSource, logsource_of, windows_source
+from actors.sigma.matching.predicates import compile_condition
+from actors.sigma.matching.prefilter import clauses_of
+from actors.sigma.matching.subject import Subject
+from actors.sigma.rules.attack import attack_of
+from actors.sigma.rules.library import find_files
+from actors.sigma.rules.rule import Refusal, Rule
 from actors.sigma.ruleset import MAX_SOURCES, RuleSet
-from actors.sigma.subject import Subject
-from actors.sigma.why import explain
 from protocol.messages import encode
 from protocol.records import Attack, Event, OtlpRecord, Record
 from tests.actors.sigma.files import load

@@ -12,13 +12,13 @@ import pytest
 
 from actors.files import write_whole
 from actors.parsing.parse import Parser
-from actors.sigma.collection import collect
 from actors.sigma.engine import Engine
-from actors.sigma.exceptions import RuleException
-from actors.sigma.library import Library, Sources
-from actors.sigma.loading import Reader
+from actors.sigma.inspection.workbench import Answer, NotReady, NotThere, Order, Workbench, obey
+from actors.sigma.rules.collection import collect
+from actors.sigma.rules.exceptions import RuleException
+from actors.sigma.rules.library import Library, Sources
+from actors.sigma.rules.loading import Reader
 from actors.sigma.settings import CACHE, VERSION, Settings
-from actors.sigma.workbench import Answer, NotReady, NotThere, Order, Workbench, obey
 from actors.storage.writer import StoreWriter
 from protocol.clock import NS_PER_S
 from protocol.messages import BatchKey, JudgedEvent
@@ -228,7 +228,7 @@ def test_without_a_daemon_there_is_nothing_to_look_at(tmp_path: Path) -> None:
 
 def run_process(order: dict[str, Any]) -> Any:
     done = subprocess.run(
-        [sys.executable, "-P", "-s", "-m", "actors.sigma.workbench"],
+        [sys.executable, "-P", "-s", "-m", "actors.sigma.inspection.workbench"],
         input=json.dumps(order).encode(),
         capture_output=True,
         check=True,

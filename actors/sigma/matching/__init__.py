@@ -1,0 +1,1 @@
+"""One condition, one event: does it hold? Fields, patterns, predicates, and the search that spares most of them. Pure."""
