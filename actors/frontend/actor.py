@@ -16,7 +16,7 @@ from actors.frontend.guard import Guard
 from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN
 from actors.frontend.rules import RuleDesk
 from actors.http.server import ServerStatistics, make_config, serve
-from actors.storage.damage import DamagedStore
+from actors.storage.errors import STORE_ERRORS
 from actors.storage.reader import StoreReader
 from protocol.frames import alert_frame, event_frame, status_frame
 from protocol.messages import Committed, Frame, Status, decode_judged
@@ -49,8 +49,11 @@ class FrontEnd:
     async def _take_committed(self, message: Committed, frames: Sequence[Frame]) -> None:
         """Frame what was committed, and before it what was committed and did not come this way."""
         first_alert = message.last_alert - len(message.alerts) + 1
-        await self._frame_missing_events(self._missing_before(EVENTS, message.first))
-        await self._frame_missing_alerts(self._missing_before(ALERTS, first_alert))
+        try:
+            await self._frame_missing_events(self._missing_before(EVENTS, message.first))
+            await self._frame_missing_alerts(self._missing_before(ALERTS, first_alert))
+        except STORE_ERRORS as error:
+            log.error("cannot frame what was missed: %s", error)
         events = self._take(EVENTS, message.first, message.count)
         alerts = self._take(ALERTS, first_alert, len(message.alerts))
         self._context.report.counters["framed_events"] += events
@@ -78,14 +81,11 @@ class FrontEnd:
 
     async def _frame_missing_alerts(self, missing: Stretch) -> None:
         """Frame alerts out of the store."""
-        try:
-            while missing and self._door.hub.clients:
-                self._context.report.counters["recovered_alerts"] += min(len(missing), PAGE_FRAMES)
-                alerts, missing = await self._replay.alerts(missing)
-                self._door.hub.publish([alert_frame(alert) for alert in alerts])
-                await self._wait_for_clients()
-        except DamagedStore as error:
-            log.error("cannot frame alerts that were missed: %s", error)
+        while missing and self._door.hub.clients:
+            self._context.report.counters["recovered_alerts"] += min(len(missing), PAGE_FRAMES)
+            alerts, missing = await self._replay.alerts(missing)
+            self._door.hub.publish([alert_frame(alert) for alert in alerts])
+            await self._wait_for_clients()
 
     async def _wait_for_clients(self) -> None:
         """Let those who keep up take what is queued for them; who does not is closed in the ordinary way."""

@@ -218,10 +218,12 @@ def _add_rules(app: Quart, door: Door) -> None:
 
     @app.get("/api/v1/rules/<rule_id>/why")
     async def why(rule_id: str) -> Response:
+        await door.read(lambda: rest.check_layout(door.reader))
         return _json(await desk.why(rule_id, _given()))
 
     @app.get("/api/v1/rules/<rule_id>/backtest")
     async def backtest(rule_id: str) -> Response:
+        await door.read(lambda: rest.check_layout(door.reader))
         return _json(await desk.backtest(rule_id, _given()))
 
 

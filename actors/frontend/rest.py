@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from actors.storage.damage import DamagedStore
+from actors.storage.errors import NewerStore
 from actors.storage.reader import AlertQuery, EventQuery, StoreReader, UnknownId
 from protocol.clock import format_time, parse_time
 from protocol.frames import alert_detail, alert_object, event_object
@@ -203,7 +204,7 @@ def get_entity(reader: StoreReader, uuid: str) -> bytes:
     except ValueError as error:
         raise Problem(400, "Bad parameter", f"{uuid[:80]!r} is not a UUID") from error
     known = _found(lambda: reader.entity(canonical))
-    events, _ = reader.events(EventQuery(entity=canonical, order="desc", limit=50))
+    events, _ = _found(lambda: reader.events(EventQuery(entity=canonical, order="desc", limit=50)))
     alerts, _ = _found(lambda: reader.alerts(AlertQuery(entity=canonical, order="desc", limit=50)))
     return msgspec.json.encode(
         {
@@ -235,10 +236,17 @@ def get_templates(reader: StoreReader, given: Mapping[str, str]) -> Page:
     return Page("templates", objects, cursor)
 
 
+def check_layout(reader: StoreReader) -> None:
+    """Raise Problem if a newer program wrote the store."""
+    _found(reader.check_layout)
+
+
 def _found(read: Callable[[], T]) -> T:
     try:
         return read()
     except UnknownId as error:
         raise Problem(404, "Not found", f"nothing is stored under {str(error)[:80]!r}") from error
+    except NewerStore as error:
+        raise Problem(503, "Newer store", f"the history cannot be read: {error}") from error
     except DamagedStore as error:
         raise Problem(503, "Damaged", f"alerts and templates cannot be read now: {error}") from error

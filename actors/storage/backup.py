@@ -43,10 +43,14 @@ class Cut:
 
 @contextmanager
 def cut(folder: Path, copy_the_rest: Callable[[], None]) -> Iterator[Cut]:
-    """Hold a store at one moment, in which `copy_the_rest` is called. Raises apsw.Error, and OSError if there is no store."""
+    """Hold a store at one moment, in which `copy_the_rest` is called.
+
+    Raises apsw.Error, NewerStore, and OSError if there is no store.
+    """
+    schema.refuse_newer(folder)
     with ExitStack() as stack:
         with _locked_newest_day(folder):
-            files = {path: _begin_reading(path, stack) for path in (folder / "main.db", *schema.day_files(folder))}
+            files = {path: _begin_reading(path, stack) for path in (schema.main_path(folder), *schema.day_files(folder))}
             copy_the_rest()
         yield Cut(files)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from actors.storage import schema
 from actors.storage.damage import DAMAGE, damaged_files
+from actors.storage.migrations import NewerStore
 from actors.storage.writer import LEAP_TAG
 
 RESTORE = "restore it from a backup, or leave it: readers leave out what they cannot read, and retention deletes it"
@@ -53,15 +54,21 @@ def check_store(folder: Path, progress: Callable[[str], None]) -> Iterator[Fault
         progress(path.name)
         try:
             yield from _check_day(path, before)
+        except NewerStore as error:
+            yield Fault(path.name, error.what, error.do)
+            before.last, before.accounts = -1, {}
         except (*DAMAGE, apsw.CantOpenError, apsw.IOError, apsw.SQLError) as error:
             if path.exists():  # else retention took it meanwhile
                 yield Fault(path.name, str(error), RESTORE)
                 before.last, before.accounts = -1, {}
-    progress("main.db")
+    main = schema.main_path(folder)
+    progress(main.name)
     try:
-        yield from _check_main(folder / "main.db", before)  # last: what it has to know is written there first
+        yield from _check_main(main, before)  # last: what it has to know is written there first
+    except NewerStore as error:
+        yield Fault(main.name, error.what, error.do)
     except (*DAMAGE, apsw.CantOpenError, apsw.IOError, apsw.SQLError) as error:
-        yield Fault("main.db", str(error), RESTORE_MAIN)
+        yield Fault(main.name, str(error), RESTORE_MAIN)
     for aside in (*damaged_files(folder, "main"), *damaged_files(folder, "events-*")):
         yield Fault(aside.name, "was damaged and set aside", "save what can be saved from a copy, then delete it")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import apsw
 
 from actors.storage.damage import DamagedStore
-from actors.storage.schema import StoreError
+from actors.storage.migrations import NewerStore as NewerStore
+from actors.storage.migrations import StoreError as StoreError
 
 STORE_ERRORS = (apsw.Error, StoreError, DamagedStore)

@@ -17,6 +17,7 @@ import msgspec
 
 from actors.storage import schema
 from actors.storage.damage import DAMAGE, DamagedStore
+from actors.storage.migrations import NewerStore
 from protocol.findings import Alert
 from protocol.identity import decode_ulid
 from protocol.messages import JudgedEvent, decode_judged_one
@@ -103,10 +104,10 @@ def _event_conditions(query: EventQuery) -> tuple[list[str], list[Any]]:
 
 
 class StoreReader:
-    """Read-only view of a store that is being written to."""
+    """Read-only view of a store that is being written to. Whatever reads raises NewerStore where a newer program wrote."""
 
     def __init__(self, folder: Path, *, quiet: bool = False) -> None:
-        """`quiet`: say nothing of damage; someone else does."""
+        """`quiet`: say nothing of damage, nor of a newer layout: someone else does. What cannot be read is left out."""
         self._folder = folder
         self._quiet = quiet
         self._damaged: dict[Path, str] = {}  # day files that could not be read, and why
@@ -118,6 +119,11 @@ class StoreReader:
             connection = self._connect(path)
         except DAMAGE as error:
             self._note_damage(path, error)
+            yield None
+            return
+        except NewerStore:
+            if not self._quiet:
+                raise
             yield None
             return
         except (apsw.CantOpenError, apsw.IOError) as error:  # not made yet, or retention took it, or the disk fails
@@ -143,6 +149,10 @@ class StoreReader:
                 return schema.open_for_reading(path, immutable=True)
             raise
 
+    def check_layout(self) -> None:
+        """Raise NewerStore if a newer program wrote any file of the store."""
+        schema.refuse_newer(self._folder)
+
     def _is_over(self, path: Path) -> bool:
         """Tell whether nobody writes to a day any more."""
         return path.exists() and path != schema.day_files(self._folder)[-1]
@@ -159,11 +169,16 @@ class StoreReader:
 
     @contextmanager
     def _open_main(self) -> Iterator[apsw.Connection | None]:
-        """Open the main file. Raises DamagedStore."""
-        path = self._folder / "main.db"
+        """Open the main file. Raises DamagedStore, and NewerStore unless quiet."""
+        path = schema.main_path(self._folder)
         try:
             connection = schema.open_for_reading(path)
         except apsw.CantOpenError:  # not made yet
+            yield None
+            return
+        except NewerStore:
+            if not self._quiet:
+                raise
             yield None
             return
         except (*DAMAGE, apsw.IOError) as error:

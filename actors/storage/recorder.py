@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-import apsw
 import msgspec
 import numpy as np
 import trio
 
 from actors.clock import SteadyClock, elapsed_ns, wall_ns
 from actors.context import Context
+from actors.storage.errors import STORE_ERRORS
 from actors.storage.writer import OutOfOrder, Stored, StoreWriter
 from actors.syncing import SYNC_S, Fsync
 from protocol.clock import NS_PER_S, format_day, format_time
@@ -85,13 +85,16 @@ class Recorder:
         return await trio.to_thread.run_sync(call, *arguments, limiter=self._one_at_a_time)
 
     async def _open(self) -> None:
-        """Open the store, for as long as it takes: a disk that is full at the start may have room again later."""
+        """Open the store, for as long as it takes: a disk that is full at the start may have room again later.
+
+        One that a newer program wrote is left alone, and the stream held back, until someone does what the note says.
+        """
         while True:
             try:
                 full = self._settings.fsync == "always"
                 self._store = await self._in_thread(partial(StoreWriter, self._context.state_dir / "store", full=full))
                 return
-            except (apsw.Error, OSError) as error:
+            except (*STORE_ERRORS, OSError) as error:
                 if self._report.state != "degraded":
                     log.error("cannot open the store and holds the stream back: %s", error)
                 self._report.degraded(f"cannot open the store: {error}")
@@ -138,7 +141,7 @@ class Recorder:
             except OutOfOrder:
                 self._report.counters["out_of_order_batches"] += 1
                 return None
-            except (apsw.Error, OSError) as error:
+            except (*STORE_ERRORS, OSError) as error:
                 self._tell_of_damage()
                 self._report.counters["failed_commits"] += 1
                 if self._report.state == "ok":
@@ -217,7 +220,7 @@ class Recorder:
                 if steady:
                     await self._put_names_right()
                 gone = await self._in_thread(expire)
-            except (apsw.Error, OSError) as error:
+            except (*STORE_ERRORS, OSError) as error:
                 log.error("retention: cannot delete old events: %s", error)
                 continue
             for day in gone:

@@ -1,4 +1,4 @@
-"""The files of the store and their tables.
+"""The files of the store and their tables; `migrations.py` says how one layout follows another.
 
 `main.db` holds what outlives a day: alerts, templates. `events-YYYY-MM-DD.db` holds the events of one UTC day of
 commits, so that retention is deleting a file. Only apsw writes or checkpoints these files: SQLite before 3.51.3 may
@@ -23,10 +23,12 @@ from urllib.parse import quote
 
 import apsw
 
-VERSION = 1
+from actors.storage.migrations import Layout, layout_of, migrate, peek_layout
+from actors.storage.migrations import StoreError as StoreError
+
 BUSY_MS = 5_000
 
-MAIN = """
+MAIN_1 = """
 create table if not exists alerts(
     seq integer primary key,
     id text not null unique,
@@ -49,7 +51,7 @@ create table if not exists templates(
 ) strict;
 """
 
-DAY = """
+DAY_1 = """
 create table if not exists events(
     seq integer primary key,
     id blob not null unique,
@@ -78,8 +80,8 @@ create virtual table if not exists event_text using fts5(message, content='', to
 """
 
 
-class StoreError(Exception):
-    """A file of the store cannot be used; the message says which and why."""
+MAIN = Layout((MAIN_1,))
+DAY = Layout((DAY_1,))
 
 
 class NotAStoreFile(apsw.CantOpenError):
@@ -95,39 +97,47 @@ def day_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("events-????-??-??.db"))
 
 
-def open_for_writing(path: Path, schema: str, *, full: bool = False) -> apsw.Connection:
-    """Open or create a file of the store. Raises StoreError if it is of another version, apsw.Error as SQLite does.
+def main_path(folder: Path) -> Path:
+    return folder / "main.db"
+
+
+def refuse_newer(folder: Path) -> None:
+    """Raise NewerStore if any file of a store, days that are over among them, is of a layout that is not known."""
+    for path in (main_path(folder), *day_files(folder)):
+        _layout_for(path).check(path, peek_layout(path))
+
+
+def _layout_for(path: Path) -> Layout:
+    return DAY if path.name.startswith("events-") else MAIN
+
+
+def open_for_writing(path: Path, layout: Layout, *, full: bool = False) -> apsw.Connection:
+    """Open or create a file of the store, and migrate it. Raises StoreError if it cannot be used, apsw.Error as SQLite does.
 
     `full`: a commit stands on disk before it returns; else after the next checkpoint, or when its log is forced there.
     """
     connection = apsw.Connection(str(path))
     try:
-        _prepare(connection, path, schema, full=full)
+        _prepare(connection, path, full=full)
+        migrate(connection, path, layout)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _prepare(connection: apsw.Connection, path: Path, schema: str, *, full: bool) -> None:
+def _prepare(connection: apsw.Connection, path: Path, *, full: bool) -> None:
     connection.set_busy_timeout(BUSY_MS)
     for pragma, wanted in (("journal_mode", "wal"), ("synchronous", "2" if full else "1"), ("wal_autocheckpoint", "1000")):
         connection.execute(f"pragma {pragma} = {wanted}").fetchall()
     if connection.pragma("journal_mode") != "wal":
         raise StoreError(f"{path} is not on a file system that can hold a write-ahead log")
-    found = connection.pragma("user_version")
-    if found not in (0, VERSION):
-        raise StoreError(f"{path} has layout {found}; this program reads {VERSION}")
-    with connection:  # a reader sees the tables all at once or not at all
-        for statement in schema.split(";"):
-            if statement.strip():
-                connection.execute(statement).fetchall()
-        if found == 0:
-            connection.pragma("user_version", VERSION)
 
 
 def open_for_reading(path: Path, *, immutable: bool = False) -> apsw.Connection:
-    """Open a file of the store read-only. Raises apsw.CantOpenError if it is not there, or not made to its end yet.
+    """Open a file of the store read-only, of whatever layout up to ours.
+
+    Raises apsw.CantOpenError if it is not there, or not made to its end yet, and NewerStore.
 
     `immutable`: nobody writes to it, so that it is read without the files beside it that a full disk would not take.
     """
@@ -139,7 +149,9 @@ def open_for_reading(path: Path, *, immutable: bool = False) -> apsw.Connection:
     try:
         connection.set_busy_timeout(BUSY_MS)
         connection.pragma("query_only", True)
-        if connection.pragma("user_version") != VERSION:
+        found = layout_of(connection)
+        _layout_for(path).check(path, found)
+        if found == 0:
             raise NotAStoreFile(f"{path} is not a file of this store, or not yet")
     except BaseException:
         connection.close()

@@ -49,6 +49,7 @@ class StoreWriter:
     def __init__(self, folder: Path, *, full: bool = False) -> None:
         """`full`: what is committed survives a loss of power."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        schema.refuse_newer(folder)
         self.folder = folder
         self._full = full
         self.set_aside: list[SetAside] = []  # files that were damaged; for whoever tells of it to take
@@ -69,7 +70,7 @@ class StoreWriter:
 
     def _open_main(self) -> apsw.Connection:
         """Open the main file; one that is damaged is set aside, and another begun."""
-        path = self.folder / "main.db"
+        path = schema.main_path(self.folder)
         try:
             if _is_emptied(path) and schema.day_files(self.folder):
                 raise apsw.CorruptError("it is empty")
@@ -94,7 +95,7 @@ class StoreWriter:
     def _replace_main(self, error: Exception) -> None:
         """Set the main file aside, which has turned out to be damaged, and begin another."""
         self._main.close()
-        self.set_aside.append(set_aside(self.folder / "main.db", str(error)))
+        self.set_aside.append(set_aside(schema.main_path(self.folder), str(error)))
         self._main = self._open_main()
 
     # -- day files
@@ -349,7 +350,7 @@ class StoreWriter:
         SQLite has no lock on a log itself, so a second descriptor of it may be closed without letting one go.
         """
         descriptors = []
-        for path in (self.folder / "main.db", schema.day_path(self.folder, self._day_name)):
+        for path in (schema.main_path(self.folder), schema.day_path(self.folder, self._day_name)):
             with suppress(FileNotFoundError):
                 descriptors.append(os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC))
         return sync_all(descriptors)

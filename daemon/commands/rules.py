@@ -15,6 +15,8 @@ import msgspec
 
 from actors.sigma.inspection.workbench import MAX_LINES, Choice, NotReady, NotThere, Workbench
 from actors.sigma.settings import Settings
+from actors.storage.errors import NewerStore
+from actors.storage.reader import StoreReader
 from daemon.commands.rule_files import RulesUnreadable, open_workbench, read_documents, show
 from daemon.commands.rules_text import one_line, print_backtest, print_judged, print_listing, print_never
 from daemon.configuration import Configuration
@@ -124,6 +126,10 @@ def _check_store(configuration: Configuration, arguments: argparse.Namespace) ->
     store = state_directory(configuration, arguments.state_dir) / "store"
     if not os.access(store, os.R_OK | os.X_OK):
         raise Unusable(f"{store} cannot be read: run this as the user of the daemon, or name its --state-dir or --config")
+    try:
+        StoreReader(store).check_layout()
+    except NewerStore as error:
+        raise Unusable(str(error)) from error
 
 
 def _why(workbench: Workbench, configuration: Configuration, arguments: argparse.Namespace) -> int:
