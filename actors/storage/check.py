@@ -17,9 +17,8 @@ import apsw
 import msgspec
 
 from actors.storage import schema
-from actors.storage.damage import DAMAGE, damaged_files
+from actors.storage.damage import DAMAGE, LEAP_TAG, damaged_files
 from actors.storage.migrations import NewerStore
-from actors.storage.writer import LEAP_TAG
 
 RESTORE = "restore it from a backup, or leave it: readers leave out what they cannot read, and retention deletes it"
 RESTORE_MAIN = "restore it from a backup, or restart the recorder: it begins another"

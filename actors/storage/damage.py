@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
+LEAP_TAG = 0  # the tag under which a leap of the commit sequence is noted; no spool has it
 DAMAGE = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)
 LEAP_BITS = 20  # a leap is to a multiple of 2^20: more events than are committed in a second
 _DAMAGED = ".damaged"
@@ -57,3 +58,13 @@ def damaged_files(folder: Path, stem: str) -> list[Path]:
     """Return what was set aside, oldest first; `stem` is a pattern such as `main` or `events-*`."""
     found = folder.glob(f"{stem}{_DAMAGED}*")
     return sorted(path for path in found if not path.name.endswith(("-wal", "-shm", "-journal")))
+
+
+def is_emptied(path: Path) -> bool:
+    """Tell whether a database is there and holds nothing, in its log neither."""
+    return path.exists() and size_of(path) == 0
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a database and its log."""
+    return sum(each.stat().st_size for each in (path, Path(f"{path}-wal")) if each.exists())

@@ -97,6 +97,16 @@ def day_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("events-????-??-??.db"))
 
 
+def day_of(path: Path) -> str:
+    """Return the day that a file, its log or what was set aside of it is of."""
+    return path.name.removeprefix("events-").partition(".")[0]
+
+
+def entity_key(uuid: str) -> bytes:
+    """Return the 16 bytes under which an entity is indexed in a day."""
+    return bytes.fromhex(uuid.replace("-", ""))
+
+
 def main_path(folder: Path) -> Path:
     return folder / "main.db"
 

@@ -21,7 +21,7 @@ from actors.following.cursor import Cursor
 from actors.following.replay import Replay
 from actors.parsing.features import columns_of
 from actors.parsing.parse import Parser
-from actors.storage import reader
+from actors.storage import batches
 from actors.storage.reader import StoreReader
 from actors.storage.writer import StoreWriter
 from protocol.messages import BatchKey, Events, JudgedEvent, Scored, encode
@@ -64,7 +64,7 @@ def test_a_page_of_large_events_is_bounded_in_bytes(tmp_path: Path, monkeypatch:
     commit(tmp_path, make_batches(10))
     store = StoreReader(tmp_path / "store")
     assert len(store.batches(1, limit=1_000)) == 10
-    monkeypatch.setattr(reader, "MOST_BYTES", 1)
+    monkeypatch.setattr(batches, "MOST_BYTES", 1)
     assert len(store.batches(1, limit=1_000)) == 1
     assert len(caught_up(tmp_path)) == 10
 

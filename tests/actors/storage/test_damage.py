@@ -123,10 +123,10 @@ def test_a_damaged_newest_day_is_set_aside_and_the_stream_goes_on(tmp_path: Path
 
 def test_a_day_that_proves_damaged_at_a_commit_is_set_aside_and_everything_goes_on(tmp_path: Path) -> None:
     writer = fill(tmp_path, 1)
-    assert writer._day is not None
-    writer._day.execute("pragma wal_checkpoint(truncate)").fetchall()
+    assert writer._days.connection is not None
+    writer._days.connection.execute("pragma wal_checkpoint(truncate)").fetchall()
     overwrite_middle(schema.day_path(tmp_path, "2026-05-13"))
-    writer._day.execute("pragma shrink_memory").fetchall()  # or it would find its own pages in its cache
+    writer._days.connection.execute("pragma shrink_memory").fetchall()  # or it would find its own pages in its cache
     first, failures, sequences = A_DAY + 1, 0, [A_DAY]
     while first < 3 * A_DAY:
         key, events = make_batch(1, first, 100)

@@ -13,7 +13,8 @@ import trio.testing
 from actors.storage import schema
 from actors.storage.reader import EventQuery, StoreReader
 from actors.storage.recorder import EXPIRE_EVERY_S, Recorder
-from actors.storage.writer import StoreWriter, day_of
+from actors.storage.schema import day_of
+from actors.storage.writer import StoreWriter
 from protocol.clock import NS_PER_S
 from protocol.messages import Acknowledged, Judged, encode
 from tests.actors.storage.events import DAY_NS, NOON_NS, make_batch

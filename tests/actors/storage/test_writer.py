@@ -83,19 +83,19 @@ class WriterUnderSpools(RuleBasedStateMachine):
         """The day's transaction fails after the main one went through; then the batch comes again."""
         key, events = make_batch(tag, self.committed[tag] + 1, 3)
         self.alerts += alert
-        really = self.writer._commit_events
+        really = self.writer._days.commit
 
         def fail(*_: object) -> list[bytes]:
             raise apsw.FullError
 
-        self.writer._commit_events = fail  # type: ignore[method-assign]
+        self.writer._days.commit = fail  # type: ignore[method-assign]
         with pytest.raises(apsw.FullError):
             self.writer.commit(key, events, [make_alert(self.alerts)] if alert else [], self.now_ns)
-        self.writer._commit_events = really  # type: ignore[method-assign]
+        self.writer._days.commit = really  # type: ignore[method-assign]
 
     @rule()
     def crash(self) -> None:
-        self.told += len(self.writer._untold)
+        self.told += len(self.writer._main.untold)
         self.writer.close()
         self.writer = StoreWriter(self.folder)
 
@@ -106,7 +106,7 @@ class WriterUnderSpools(RuleBasedStateMachine):
     @rule()
     def crash_at_midnight(self) -> None:
         """The next day's file is made, and nothing is in it yet."""
-        self.told += len(self.writer._untold)
+        self.told += len(self.writer._main.untold)
         self.writer.close()
         year = 2027 + len(schema.day_files(self.folder))
         schema.open_for_writing(schema.day_path(self.folder, f"{year}-01-01"), schema.DAY).close()
@@ -125,7 +125,7 @@ class WriterUnderSpools(RuleBasedStateMachine):
         assert len(events) <= counted <= len(events) + 3 * 3, "only what is committed, or comes again, is counted"
         alerts, _ = StoreReader(self.folder).alerts(AlertQuery(limit=1_000))
         assert [alert.id for alert in alerts] == sorted({alert.id for alert in alerts}, key=lambda name: int(name[4:]))
-        assert len(alerts) == self.told + len(self.writer._untold)
+        assert len(alerts) == self.told + len(self.writer._main.untold)
         assert {tag: n for tag, (_, n) in self.writer.accounts.items()} == {tag: n for tag, n in self.committed.items() if n}
         assert self.writer.breaks == 0
 
@@ -164,11 +164,11 @@ def test_what_a_spool_has_forgotten_and_the_store_has_is_no_break(tmp_path: Path
 def test_a_batch_that_failed_is_counted_once(tmp_path: Path) -> None:
     writer = StoreWriter(tmp_path)
     key, events = make_batch(1, 1, 10)
-    really, writer._commit_events = writer._commit_events, lambda *_: (_ for _ in ()).throw(apsw.FullError)  # type: ignore
+    really, writer._days.commit = writer._days.commit, lambda *_: (_ for _ in ()).throw(apsw.FullError)  # type: ignore
     for _ in range(5):
         with pytest.raises(apsw.FullError):
             writer.commit(key, events, [], NOON_NS)
-    writer._commit_events = really  # type: ignore[method-assign]
+    writer._days.commit = really  # type: ignore[method-assign]
     writer.commit(key, events, [], NOON_NS)
     writer.close()
     rows, _ = StoreReader(tmp_path).templates(cursor=None, limit=10)
@@ -301,8 +301,8 @@ def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("full", "wanted"), [(False, 1), (True, 2)])
 def test_what_power_loss_may_take_is_as_asked(tmp_path: Path, full: bool, wanted: int) -> None:
     writer = StoreWriter(tmp_path, full=full)
-    writer._open_day("2026-06-01")
-    assert writer._day is not None
-    assert writer._main.pragma("synchronous") == writer._day.pragma("synchronous") == wanted
+    writer._days.open("2026-06-01")
+    assert writer._days.connection is not None
+    assert writer._main.connection.pragma("synchronous") == writer._days.connection.pragma("synchronous") == wanted
     assert writer.force() is None
     writer.close()

@@ -1,0 +1,114 @@
+"""Batches out of the day files, as they were committed: whoever learns them again has to see them as they were seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apsw
+
+from actors.storage.day_reader import DayReader
+from actors.storage.queries import StoredBatch
+from protocol.messages import decode_judged_one
+
+MOST_BYTES = 4 << 20  # of the batches of one page: events may be large
+
+
+def sequence_behind(days: DayReader, learnt: Mapping[int, int], *, most_events: int) -> int:
+    """Return the commit sequence of the first batch that is not learnt, at most `most_events` before the newest event.
+
+    `learnt` is {spool tag: last sequence learnt}; of a spool that is not in it nothing is. With all learnt, it is
+    the sequence after the newest event.
+    """
+    behind: int | None = None
+    newest = 0
+    for path in days.paths("desc"):
+        with days.open(path) as day:
+            if day is None:
+                continue
+            newest = newest or day.execute("select coalesce(max(seq), 0) from events").get
+            oldest = day.execute("select coalesce(min(seq), 0) from events").get
+            for (tag,) in _batch_rows(day, "select distinct tag from batches", ()):
+                row = _batch_rows(
+                    day, "select min(seq) from batches where tag = ? and first + count > ?", (tag, learnt.get(tag, 0) + 1)
+                )
+                if row[0][0] is not None:
+                    behind = row[0][0] if behind is None else min(behind, row[0][0])
+            if newest and (behind is None or behind > oldest or oldest <= newest - most_events):
+                break
+    return newest + 1 if behind is None else max(behind, newest + 1 - most_events)
+
+
+def read_batches(days: DayReader, from_seq: int, *, limit: int) -> list[StoredBatch]:
+    """Return batches from a commit sequence on, in the order of their commit, at least one if there is any.
+
+    Not more of them than hold `limit` events, and none after they have `MOST_BYTES`; never a part of a batch, but for
+    one that `from_seq` lies within: that one is left out.
+    """
+    found: list[StoredBatch] = []
+    for path in days.paths("asc"):
+        with days.open(path) as day:
+            if day is not None:
+                rows = _batch_rows(
+                    day, "select seq, tag, first, count from batches where seq >= ? order by seq limit ?", (from_seq, limit)
+                )
+                if not _add_batches(day, rows, found, limit):
+                    break
+    return found
+
+
+def read_batches_of(days: DayReader, tag: int, first: int, last: int, *, limit: int) -> list[StoredBatch]:
+    """Return the batches of a spool that hold any of these sequences, oldest first, at least one if there is any.
+
+    Not more of them than hold `limit` events, or `MOST_BYTES`.
+    """
+    found: list[StoredBatch] = []
+    for path in days.paths("asc"):
+        with days.open(path) as day:
+            if day is not None:
+                rows = _batch_rows(
+                    day,
+                    "select seq, tag, first, count from batches where tag = ? and first <= ? and first + count > ? "
+                    "order by first limit ?",
+                    (tag, last, first, limit),
+                )
+                if not _add_batches(day, rows, found, limit):
+                    break
+    return found
+
+
+def read_positions(days: DayReader) -> dict[int, int]:
+    """Return what is committed, as {spool tag: last sequence}."""
+    positions: dict[int, int] = {}
+    for path in days.paths("desc"):
+        with days.open(path) as day:
+            for tag, sequence in () if day is None else _batch_rows(day, "select tag, sequence from position", ()):
+                positions[tag] = max(sequence, positions.get(tag, 0))
+    return positions
+
+
+def _batch_rows(day: apsw.Connection, sql: str, values: Sequence[Any]) -> list[Any]:
+    """Return rows of the batches; a day that was written before they were kept has none."""
+    try:
+        return day.execute(sql, values).fetchall()
+    except apsw.SQLError:
+        return [] if "min(" not in sql else [(None,)]
+
+
+def _add_batches(day: apsw.Connection, rows: Sequence[Any], found: list[StoredBatch], limit: int) -> bool:
+    """Add batches to those that were found, until they are as many as are wanted; tell whether more are."""
+    events = sum(len(batch.events) for batch in found)
+    size = 0
+    for seq, tag, first, count in rows:
+        if found and events + count > limit:
+            return False
+        sql = "select body from events where seq between ? and ? order by seq"
+        bodies: list[Any] = day.execute(sql, (seq, seq + count - 1)).fetchall()
+        if len(bodies) < count:
+            raise apsw.CorruptError(f"{count - len(bodies)} events of the batch at {seq} are missing")
+        found.append(StoredBatch(seq, tag, first, [decode_judged_one(body) for (body,) in bodies]))
+        events += count
+        size += sum(len(body) for (body,) in bodies)
+        if size >= MOST_BYTES:
+            return False
+    return True
