@@ -65,12 +65,19 @@ class Scorer:
 
     async def _restore(self) -> None:
         """Take up snapshot and journal: the state of the last batch that was handed on."""
-        if self._snapshots.take_up(self._take_up):
+        if not (self._snapshots.take_up(self._take_up) and await self._take_up_journal()):
+            self._blender, self._learnt, self._answers = self._make_blender(), Cursor(), Answers(Judgement.cut)
+
+    async def _take_up_journal(self) -> bool:
+        """Learn again what the snapshot does not hold; tell whether the journal could be understood."""
+        try:
             for packed in self._journal.read(self._journal_from):
                 self._learn_again(Learning.unpack(packed))
                 await trio.lowlevel.checkpoint()
-        else:
-            self._blender, self._learnt, self._answers = self._make_blender(), Cursor(), Answers(Judgement.cut)
+        except (ValueError, KeyError, TypeError) as error:
+            self._snapshots.refuse(error)
+            return False
+        return True
 
     def _take_up(self, state: dict[str, Any]) -> None:
         self._blender.restore(state["blender"])

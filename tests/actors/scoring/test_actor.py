@@ -7,6 +7,7 @@ import trio
 from actors.scoring import actor as scoring_actor
 from protocol.findings import Finding
 from protocol.messages import Drafted, Findings
+from protocol.packing import pack
 from tests.fake_context import FakeContext
 
 NOW_NS = 1_790_000_000_000_000_000
@@ -32,3 +33,22 @@ def test_a_finding_is_an_alert_without_a_batch(tmp_path: Path) -> None:
     ((to, judged, _),) = context.sent
     assert to == "alerts" and isinstance(judged, Drafted)
     assert [alert.rule_id for alert in judged.alerts] == ["silence", "volume_change"]
+
+
+def test_a_journal_of_another_layout_is_a_cold_start_and_no_death(tmp_path: Path) -> None:
+    async def start() -> FakeContext:
+        context = FakeContext(tmp_path, "scorer", alerts_per_day=2.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scoring_actor.run, context)
+            with trio.fail_after(5):
+                while context.report.state != "ok":
+                    await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        return context
+
+    trio.run(start)
+    newest = max((tmp_path / "snapshots").glob("scorer.*.journal"))
+    newest.write_bytes(pack(["of", "another", "version"]))
+    again = trio.run(start)
+    assert again.report.counters["unusable_snapshots"] == 1
+    assert trio.run(start).report.counters["unusable_snapshots"] == 0, "what was written since is taken up"
