@@ -23,8 +23,8 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """Return an unmasked close frame; a reason has at most 123 bytes (RFC 6455, section 5.5.1)."""
-    payload = code.to_bytes(2) + reason.encode()[:123]
+    """Return an unmasked close frame; a reason has at most 123 bytes of whole characters (RFC 6455, section 5.5.1)."""
+    payload = code.to_bytes(2) + reason.encode()[:123].decode(errors="ignore").encode()
     return b"\x88" + _length(len(payload)) + payload
 
 
@@ -60,6 +60,7 @@ class Client:
             return
         if code == CLOSE_TRY_AGAIN:
             self._queue.clear()
+            self.queued_bytes = 0
         self.closing = code
         self._queue.append(close_frame(code, reason))
         self.changed.set()

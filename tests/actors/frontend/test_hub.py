@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.frontend import hub as module
@@ -34,6 +34,7 @@ def test_frames_are_framed_as_the_standard_says(size: int) -> None:
 
 
 @given(st.integers(1000, 4999), st.text(max_size=200))
+@example(1000, 122 * "x" + "é")
 def test_a_close_frame_fits_a_control_frame_and_is_text(code: int, reason: str) -> None:
     try:
         ((opcode, payload),) = frames(close_frame(code, reason))
@@ -61,6 +62,7 @@ def test_a_fast_client_gets_everything_and_a_slow_one_is_told(monkeypatch: pytes
             got += frames(await fast.take())
         assert [payload for _, payload in got if payload != b"x" * 100] == [b"%d" % number for number in range(1_000)]
         assert slow.closing == CLOSE_TRY_AGAIN and hub.closed_too_slow == 1
+        assert slow.queued_bytes == 0 and not hub.is_busy(), "what was thrown away waits no more"
         ((opcode, payload),) = frames(await slow.take())
         assert opcode == 8 and int.from_bytes(payload[:2]) == 1013 and b"too slow" in payload
 
