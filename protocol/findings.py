@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -37,8 +37,8 @@ class Part(msgspec.Struct, gc=False, frozen=True):
     unit: str
 
 
-class Alert(msgspec.Struct, gc=False):
-    """What a person sees. `id`, `ts_ns` and everything else stay as they were when it fired."""
+class Alert(msgspec.Struct, gc=False, frozen=True):
+    """What a person sees, as it was when it fired. What changes afterwards is its `AlertState`."""
 
     id: str  # alr_ and a ULID
     ts_ns: int
@@ -52,3 +52,26 @@ class Alert(msgspec.Struct, gc=False):
     event_ids: list[str] = []
     source: str = ""
     explanation: list[Part] = []
+
+
+class Folded(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A draft that is no alert of its own: the same trouble as an alert that was shown."""
+
+    id: str  # of the draft
+    into: str  # id of the alert
+    ts_ns: int
+    explanation: list[Part] = []
+
+
+class AlertState(msgspec.Struct, gc=False, frozen=True):
+    """What an alert has become since it fired, the drafts that were folded into it included."""
+
+    count: int  # the alert itself, and what was folded into it
+    first_ns: int
+    last_ns: int
+    explanation: list[Part]  # the figures of the newest
+
+    @classmethod
+    def of(cls, alert: Alert) -> Self:
+        """Return the state of an alert into which nothing was folded yet."""
+        return cls(1, alert.ts_ns, alert.ts_ns, alert.explanation)

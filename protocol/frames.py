@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from protocol.clock import format_time
-from protocol.findings import Alert
+from protocol.findings import Alert, AlertState
 from protocol.identity import template_name
 from protocol.messages import JudgedEvent, Status
 from protocol.records import Attack, Entity
@@ -113,6 +113,16 @@ def alert_detail(alert: Alert) -> dict[str, Any]:
         "source": alert.source,
         "event_ids": alert.event_ids,
         "explanation": msgspec.to_builtins(alert.explanation),
+    }
+
+
+def state_object(state: AlertState) -> dict[str, Any]:
+    """Return the object of what an alert has become."""
+    return {
+        "count": state.count,
+        "first_seen": format_time(state.first_ns),
+        "last_seen": format_time(state.last_ns),
+        "explanation": msgspec.to_builtins(state.explanation),
     }
 
 

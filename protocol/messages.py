@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 
 from protocol.edges import Outputs
-from protocol.findings import Alert, Finding
+from protocol.findings import Alert, Finding, Folded
 from protocol.records import Attack, Event, Record
 
 Frame: TypeAlias = bytes | memoryview
@@ -103,6 +103,7 @@ class Judged(Header, tag="judged"):
     key: BatchKey | None
     alerts: tuple[Alert, ...] = ()
     attacks: dict[int, Attack] = {}  # index of the event in the batch to its place in ATT&CK
+    folded: tuple[Folded, ...] = ()  # drafts that the alerts actor took for repetitions
 
 
 class Committed(Header, tag="committed"):

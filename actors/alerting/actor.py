@@ -1,4 +1,4 @@
-"""The alerts actor: one alert for one trouble. Drafts in, what is new out, everything else folded and counted.
+"""The alerts actor: one alert for one trouble. Drafts in; what is new out, and into which alert everything else is folded.
 
 What it let pass after its last snapshot, before it died, it takes from the store: people have seen that.
 """
@@ -16,6 +16,7 @@ from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.storage.errors import STORE_ERRORS
 from actors.storage.reader import AlertQuery, StoreReader
+from protocol.findings import Folded
 from protocol.messages import Drafted, Frame, Judged
 
 VERSION = 1
@@ -40,20 +41,26 @@ class AlertsActor:
         """Take notice of what is stored already."""
         query = AlertQuery(order="desc", limit=MOST_SHOWN)
         try:
-            shown, _ = StoreReader(self._context.state_dir / "store", quiet=True).alerts(query)
+            reader = StoreReader(self._context.state_dir / "store", quiet=True)
+            shown, _ = reader.alerts(query)
+            states = reader.alert_states(shown)
         except STORE_ERRORS as error:
             log.error("what was shown before is not known, and may be shown once more: %s", error)
             return
         for alert in reversed(shown):
-            self._deduplicator.note_shown(alert)
+            self._deduplicator.note_shown(alert, states[alert.id])
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
         counters = self._context.report.counters
-        fired = tuple(draft for draft in message.alerts if self._deduplicator.admit(draft))
+        placed = [(draft, self._deduplicator.shown_as(draft)) for draft in message.alerts]
+        fired = tuple(draft for draft, alert in placed if alert == draft.id)
+        folded = tuple(
+            Folded(draft.id, alert, draft.ts_ns, draft.explanation) for draft, alert in placed if alert != draft.id
+        )
         counters["fired_alerts"] += len(fired)
-        counters["folded_alerts"] += len(message.alerts) - len(fired)
-        if message.key is not None or fired:
-            await self._context.emit(msgspec.structs.replace(message, alerts=fired), frames)
+        counters["folded_alerts"] += len(folded)
+        if message.key is not None or fired or folded:
+            await self._context.emit(msgspec.structs.replace(message, alerts=fired, folded=folded), frames)
 
     async def _keep_snapshots(self) -> None:
         while True:

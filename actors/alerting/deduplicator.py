@@ -6,25 +6,45 @@ whatever their keys: more than that is one trouble with many names. A rule that 
 than a score that is merely improbable: a hundred attackers are a hundred alerts.
 
 An alert that comes again, because something was lost on its way, is known by its id and judged as it was the first time:
-the recorder knows whether it has it.
+the recorder knows whether it has it. What is folded counts for the alert that people see: that of its key, or, beyond those
+abreast, the newest of its rule and source.
 
 State: `KEYS` keys, as many pairs of rule and source and as many ids, the least recently used given up. Cost: a look-up an alert.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from actors.recent import Recent
 from protocol.clock import NS_PER_S
-from protocol.findings import Alert
+from protocol.findings import Alert, AlertState
 
-VERSION = 2
+VERSION = 3
 QUIET_NS = 900 * NS_PER_S
 LONGEST_NS = 4 * 3600 * NS_PER_S
 ABREAST = {"blended": 8}
 ABREAST_OF_RULES = 100
 KEYS = 10_000
+
+
+class Trouble(msgspec.Struct, array_like=True, gc=False):
+    """What goes on under one key."""
+
+    alert: str  # id of the one that was shown
+    first_ns: int
+    last_ns: int
+    folded: int = 0
+
+
+class Shown(msgspec.Struct, array_like=True, gc=False):
+    """One of the alerts abreast."""
+
+    ts_ns: int
+    alert: str  # its id
 
 
 class Deduplicator:
@@ -33,52 +53,59 @@ class Deduplicator:
     def __init__(self, *, quiet_ns: int = QUIET_NS, longest_ns: int = LONGEST_NS) -> None:
         self.quiet_ns = quiet_ns
         self.longest_ns = longest_ns
-        self._open: Recent[str, list[int]] = Recent(KEYS)  # {dedup_key: [first_ns, last_ns, folded]}
-        self._known: Recent[str, bool] = Recent(KEYS)  # {id of an alert: whether it was shown}
-        self._abreast: Recent[str, list[int]] = Recent(KEYS)  # {rule and source: times of the last ABREAST alerts}
+        self._open: Recent[str, Trouble] = Recent(KEYS)  # {dedup_key: what goes on}
+        self._known: Recent[str, str] = Recent(KEYS)  # {id of a draft: id of the alert that it is shown as}
+        self._abreast: Recent[str, list[Shown]] = Recent(KEYS)  # {rule and source: the last ABREAST alerts}
         self.folded = 0
 
     def admit(self, alert: Alert) -> bool:
-        """Tell whether this alert is to be shown; otherwise it is counted under the one that was."""
-        return self._known.use(alert.id, lambda: self._is_new(alert))
+        """Tell whether this alert is to be shown; otherwise it is folded into the one that was."""
+        return self.shown_as(alert) == alert.id
 
-    def _is_new(self, alert: Alert) -> bool:
+    def shown_as(self, alert: Alert) -> str:
+        """Return the id of the alert under which this one is shown: its own, or that of the one that it is folded into."""
+        return self._known.use(alert.id, lambda: self._place(alert))
+
+    def _place(self, alert: Alert) -> str:
         now = alert.ts_ns
-        entry = self._open.get(alert.dedup_key)
+        trouble = self._open.get(alert.dedup_key)
         # What lies far before the first is another stretch of history, not a repetition.
-        goes_on = entry is not None and entry[0] - self.quiet_ns <= now <= entry[1] + self.quiet_ns
-        if entry is not None and goes_on and now - entry[0] <= self.longest_ns:
-            entry[1] = max(entry[1], now)
-            entry[2] += 1
+        goes_on = trouble is not None and trouble.first_ns - self.quiet_ns <= now <= trouble.last_ns + self.quiet_ns
+        if trouble is not None and goes_on and now - trouble.first_ns <= self.longest_ns:
+            trouble.last_ns = max(trouble.last_ns, now)
+            trouble.folded += 1
             self.folded += 1
             self._open.move_to_end(alert.dedup_key)
-            return False
-        shown = self._abreast.get(_abreast_key(alert), ())
-        if len(shown) >= _most(alert) and all(abs(now - time) <= self.quiet_ns for time in shown):
+            return trouble.alert
+        shown: Sequence[Shown] = self._abreast.get(_abreast_key(alert), ())
+        if len(shown) >= _most(alert) and all(abs(now - each.ts_ns) <= self.quiet_ns for each in shown):
             self.folded += 1
-            return False
+            return shown[-1].alert
         self._show(alert)
-        return True
+        return alert.id
 
     def _show(self, alert: Alert) -> None:
         shown = self._abreast.use(_abreast_key(alert), list)
-        shown.append(alert.ts_ns)
+        shown.append(Shown(alert.ts_ns, alert.id))
         del shown[: -_most(alert)]
-        self._open.use(alert.dedup_key, list)[:] = [alert.ts_ns, alert.ts_ns, 0]
+        self._open.pop(alert.dedup_key, None)
+        self._open.use(alert.dedup_key, lambda: Trouble(alert.id, alert.ts_ns, alert.ts_ns))
 
-    def note_shown(self, alert: Alert) -> None:
-        """Take notice of an alert that people have seen already, should it be of a trouble that is not known."""
-        if alert.id in self._known:
-            return
-        self._known.use(alert.id, lambda: True)
-        entry = self._open.get(alert.dedup_key)
-        if entry is None or alert.ts_ns > min(entry[1] + self.quiet_ns, entry[0] + self.longest_ns):
-            self._show(alert)
+    def note_shown(self, alert: Alert, state: AlertState | None = None) -> None:
+        """Take notice of an alert that people have seen already, and of how far it goes by its stored state."""
+        trouble = self._open.get(alert.dedup_key)
+        if alert.id not in self._known:
+            self._known.use(alert.id, lambda: alert.id)
+            if trouble is None or alert.ts_ns > min(trouble.last_ns + self.quiet_ns, trouble.first_ns + self.longest_ns):
+                self._show(alert)
+                trouble = self._open[alert.dedup_key]
+        if state is not None and trouble is not None and trouble.alert == alert.id:
+            trouble.last_ns = max(trouble.last_ns, state.last_ns)
 
     def folded_into(self, dedup_key: str) -> int:
         """Return how many alerts were folded into the one last shown for this key."""
-        entry = self._open.get(dedup_key)
-        return entry[2] if entry else 0
+        trouble = self._open.get(dedup_key)
+        return trouble.folded if trouble else 0
 
     def statistics(self) -> dict[str, int]:
         return {"keys": len(self._open), "keys_max": KEYS, "folded": self.folded}
@@ -86,9 +113,9 @@ class Deduplicator:
     def snapshot(self) -> dict[str, Any]:
         return {
             "version": VERSION,
-            "open": [[key, *entry] for key, entry in self._open.items()],
-            "known": [[alert, shown] for alert, shown in self._known.items()],
-            "abreast": [[key, times] for key, times in self._abreast.items()],
+            "open": [[key, *msgspec.to_builtins(trouble)] for key, trouble in self._open.items()],
+            "known": [[draft, alert] for draft, alert in self._known.items()],
+            "abreast": [[key, msgspec.to_builtins(shown)] for key, shown in self._abreast.items()],
             "folded": self.folded,
         }
 
@@ -99,12 +126,12 @@ class Deduplicator:
         self._open.clear()
         self._abreast.clear()
         self._known.clear()
-        for key, *entry in state["open"]:
-            self._open[key] = entry
-        for alert, was_shown in state["known"]:
-            self._known[alert] = was_shown
-        for key, times in state["abreast"]:
-            self._abreast[key] = list(times)
+        for key, *trouble in state["open"]:
+            self._open[key] = msgspec.convert(trouble, Trouble)
+        for draft, alert in state["known"]:
+            self._known[draft] = alert
+        for key, shown in state["abreast"]:
+            self._abreast[key] = msgspec.convert(shown, list[Shown])
         self.folded = state["folded"]
 
 

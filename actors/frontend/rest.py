@@ -12,7 +12,7 @@ from actors.storage.damage import DamagedStore
 from actors.storage.errors import NewerStore
 from actors.storage.reader import AlertQuery, EventQuery, StoreReader, UnknownId
 from protocol.clock import format_time, parse_time
-from protocol.frames import alert_detail, alert_object, event_object
+from protocol.frames import alert_detail, alert_object, event_object, state_object
 from protocol.identity import decode_ulid, template_name, template_number
 
 MAX_LIMIT = 1_000
@@ -193,8 +193,10 @@ def get_alerts(reader: StoreReader, given: Mapping[str, str]) -> Page:
 
 
 def get_alert(reader: StoreReader, alert_id: str) -> bytes:
-    """Return an alert with what explains it."""
-    return msgspec.json.encode(alert_detail(_found(lambda: reader.alert(alert_id))))
+    """Return an alert with what explains it, and what it has become."""
+    alert = _found(lambda: reader.alert(alert_id))
+    state = _found(lambda: reader.alert_states([alert]))[alert_id]
+    return msgspec.json.encode(alert_detail(alert) | {"state": state_object(state)})
 
 
 def get_entity(reader: StoreReader, uuid: str) -> bytes:

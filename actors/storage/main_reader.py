@@ -12,13 +12,15 @@ import msgspec
 
 from actors.storage import schema
 from actors.storage.damage import DAMAGE, DamagedStore
-from actors.storage.migrations import NewerStore
+from actors.storage.migrations import NewerStore, layout_of
 from actors.storage.queries import AlertQuery, UnknownId
-from protocol.findings import Alert
+from protocol.findings import Alert, AlertState, Part
 
+STATES_SINCE = 2  # layout
 Template = tuple[int, str, int, int, int]  # id, template, events, first and last event time
 
 _decode_alert = msgspec.msgpack.Decoder(Alert).decode
+_decode_explanation = msgspec.msgpack.Decoder(list[Part]).decode
 
 
 class MainReader:
@@ -87,6 +89,20 @@ class MainReader:
         if not row:
             raise UnknownId(alert_id)
         return _decode_alert(row[0][0])
+
+    def alert_states(self, alerts: Sequence[Alert]) -> dict[str, AlertState]:
+        """Return what these alerts have become, by their ids."""
+        states = {alert.id: AlertState.of(alert) for alert in alerts}
+        with self._open() as main:
+            if main is None or layout_of(main) < STATES_SINCE:
+                return states
+            for alert in alerts:
+                row = _rows(main, "select count, first_ns, last_ns, explanation from alert_states where alert = ?", (alert.id,))
+                for count, first_ns, last_ns, explanation in row:
+                    newest = _decode_explanation(explanation) if last_ns >= alert.ts_ns else alert.explanation
+                    first_ns, last_ns = min(first_ns, alert.ts_ns), max(last_ns, alert.ts_ns)
+                    states[alert.id] = AlertState(1 + count, first_ns, last_ns, newest)
+        return states
 
     def templates(self, *, cursor: int | None, limit: int) -> tuple[list[Template], int | None]:
         """Return rows of id, template, events, first and last event time, by id; and the cursor of the next page."""

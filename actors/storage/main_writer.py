@@ -10,8 +10,10 @@ import apsw
 
 from actors.storage import schema
 from actors.storage.damage import DAMAGE, LEAP_TAG, damaged_files, is_emptied, leap
-from protocol.findings import Alert
+from protocol.findings import Alert, Folded
 from protocol.messages import BatchKey, JudgedEvent, encode
+
+MOST_FOLDED = 100_000  # ids of folded drafts; the alerts actor knows 10,000, and no more than that can be on their way
 
 SetAsideFile = Callable[[Path, Exception], None]
 
@@ -64,10 +66,15 @@ class MainWriter:
 
     # -- committing
 
-    def commit(self, key: BatchKey | None, fresh: Sequence[JudgedEvent], alerts: Sequence[Alert]) -> None:
-        """Store alerts that are new, and count the templates of events that are not counted yet. Raises apsw.Error."""
+    def commit(
+        self, key: BatchKey | None, fresh: Sequence[JudgedEvent], alerts: Sequence[Alert], folded: Sequence[Folded]
+    ) -> None:
+        """Store alerts and folded drafts that are new, and count the templates of events that are not counted yet.
+
+        Raises apsw.Error.
+        """
         try:
-            self._commit(key, self._uncounted(key, fresh), alerts)
+            self._commit(key, self._uncounted(key, fresh), alerts, folded)
         except DAMAGE as error:
             self._replace(error)
             raise
@@ -79,13 +86,17 @@ class MainWriter:
         first = key.last + 1 - len(fresh)
         return fresh[max(0, self._counted.get(key.tag, 0) + 1 - first) :]
 
-    def _commit(self, key: BatchKey | None, uncounted: Sequence[JudgedEvent], alerts: Sequence[Alert]) -> None:
+    def _commit(
+        self, key: BatchKey | None, uncounted: Sequence[JudgedEvent], alerts: Sequence[Alert], folded: Sequence[Folded]
+    ) -> None:
         new_alerts, last = [], self.last_alert
         with self.connection:
             for alert in alerts:
                 if self._insert_alert(last + 1, alert):
                     new_alerts.append(alert)
                     last += 1
+            for draft in folded:
+                self._fold(draft)
             self.connection.executemany(
                 """insert into templates(id, template, events, first_ns, last_ns) values(?, ?, ?, ?, ?)
                 on conflict(id) do update set template = excluded.template, events = events + excluded.events,
@@ -111,6 +122,21 @@ class MainWriter:
             "insert or ignore into alert_entities values(?, ?)", [(entity.uuid, sequence) for entity in alert.entities]
         )
         return True
+
+    def _fold(self, draft: Folded) -> None:
+        """Count a draft for the alert that it was folded into, once."""
+        self.connection.execute(
+            "insert or ignore into folded(draft) select ?1 where not exists (select 1 from alerts where id = ?1)", (draft.id,)
+        )
+        if not self.connection.changes():
+            return
+        self.connection.execute("delete from folded where number <= ?", (self.connection.last_insert_rowid() - MOST_FOLDED,))
+        self.connection.execute(
+            """insert into alert_states values(?1, 1, ?2, ?2, ?3)
+            on conflict(alert) do update set count = count + 1, first_ns = min(first_ns, ?2), last_ns = max(last_ns, ?2),
+                explanation = iif(?2 >= last_ns, ?3, explanation)""",
+            (draft.into, draft.ts_ns, encode(draft.explanation)),
+        )
 
     def take_untold(self) -> list[Alert]:
         """Return the alerts that are new since the last call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from actors.storage import batches, events, schema
 from actors.storage.day_reader import DayReader
 from actors.storage.main_reader import MainReader, Template
 from actors.storage.queries import AlertQuery, EventQuery, StoredBatch, UnknownId
-from protocol.findings import Alert
+from protocol.findings import Alert, AlertState
 from protocol.messages import JudgedEvent
 
 __all__ = ["AlertQuery", "EventQuery", "StoreReader", "StoredBatch", "UnknownId"]
@@ -77,6 +77,10 @@ class StoreReader:
     def alert(self, alert_id: str) -> Alert:
         """Return one alert. Raises UnknownId."""
         return self._main.alert(alert_id)
+
+    def alert_states(self, alerts: Sequence[Alert]) -> dict[str, AlertState]:
+        """Return what these alerts have become, by their ids."""
+        return self._main.alert_states(alerts)
 
     def templates(self, *, cursor: int | None, limit: int) -> tuple[list[Template], int | None]:
         """Return rows of id, template, events, first and last event time, by id; and the cursor of the next page."""

@@ -137,7 +137,8 @@ class Recorder:
         """Commit, for as long as it takes. Return None for a batch that lies ahead of what is committed."""
         while True:
             try:
-                stored = await self._in_thread(self._store.commit, message.key, judged, message.alerts, self._now_ns())
+                commit = partial(self._store.commit, message.key, judged, message.alerts, self._now_ns(), message.folded)
+                stored = await self._in_thread(commit)
             except OutOfOrder:
                 self._report.counters["out_of_order_batches"] += 1
                 return None

@@ -10,6 +10,10 @@ with a copy of it. `account` counts, for each of them, the records that were sto
 what the receiver says it has accepted; it is carried on in the same way. `counted` in the main file is the same as
 `position` for the counts of templates, which are committed before.
 
+`alert_states` says of an alert how many drafts were folded into it, when the first and the last of them were, and the figures
+of the newest. An alert without a row has none. `folded` holds the ids of these drafts, so that one that is sent again
+counts once: the newest `main_writer.MOST_FOLDED`, far more than can be on their way.
+
 `batches` says which events came in one batch: whoever learns them again has to see them as they were seen before.
 
 Commit sequence (`seq`) never falls, within a file and from one to the next. Where a damaged file was set aside it leaps:
@@ -51,6 +55,19 @@ create table if not exists templates(
 ) strict;
 """
 
+MAIN_2 = """
+create table alert_states(
+    alert text primary key,
+    count integer not null,
+    first_ns integer not null,
+    last_ns integer not null,
+    explanation blob not null
+) strict, without rowid;
+create table folded(
+    number integer primary key, draft text not null unique
+) strict;
+"""
+
 DAY_1 = """
 create table if not exists events(
     seq integer primary key,
@@ -80,7 +97,7 @@ create virtual table if not exists event_text using fts5(message, content='', to
 """
 
 
-MAIN = Layout((MAIN_1,))
+MAIN = Layout((MAIN_1, MAIN_2))
 DAY = Layout((DAY_1,))
 
 

@@ -14,7 +14,7 @@ from actors.storage.damage import SetAside, set_aside
 from actors.storage.day_writer import DayWriter
 from actors.storage.main_writer import MainWriter
 from actors.syncing import sync_all
-from protocol.findings import Alert
+from protocol.findings import Alert, Folded
 from protocol.messages import BatchKey, JudgedEvent
 
 
@@ -73,7 +73,12 @@ class StoreWriter:
     # -- committing
 
     def commit(
-        self, key: BatchKey | None, judged: Sequence[JudgedEvent], alerts: Sequence[Alert], now_ns: int
+        self,
+        key: BatchKey | None,
+        judged: Sequence[JudgedEvent],
+        alerts: Sequence[Alert],
+        now_ns: int,
+        folded: Sequence[Folded] = (),
     ) -> Stored:
         """Store what is not there yet. Raises OutOfOrder, and apsw.Error as SQLite does; then nothing changed.
 
@@ -83,8 +88,8 @@ class StoreWriter:
         and they are found to be there. The other order could lose them.
         """
         fresh = judged[self._committed(key) if key is not None else 0 :]
-        if fresh or alerts:
-            self._main.commit(key, fresh, alerts)
+        if fresh or alerts or folded:
+            self._main.commit(key, fresh, alerts, folded)
         packed = self._days.commit(key, fresh, now_ns) if key is not None and fresh else []
         return Stored(self._days.next - len(packed), packed, self._main.take_untold(), self._main.last_alert)
 

@@ -6,7 +6,7 @@ import pytest
 
 from actors.alerting.deduplicator import ABREAST, ABREAST_OF_RULES, Deduplicator
 from actors.scoring.alerts import alert_of_event, alert_of_finding
-from protocol.findings import Alert
+from protocol.findings import Alert, AlertState
 from tests.actors.scoring.test_alerts import blended, event, finding
 
 
@@ -104,3 +104,30 @@ def test_snapshot() -> None:
     assert not other.admit(again_of_entity(1))
     with pytest.raises(ValueError, match="version"):
         other.restore({"version": 9})
+
+
+def test_what_is_folded_counts_for_the_alert_that_was_shown() -> None:
+    deduplicator = Deduplicator()
+    alerts = [alert_of_finding(finding("burst", 600 * count)) for count in range(60)]
+    shown_as = [deduplicator.shown_as(alert) for alert in alerts]
+    shown = [alert.id for alert in alerts if alert.id in shown_as]
+    assert [shown_as.count(id) for id in shown] == [25, 25, 10]
+    assert shown_as == sorted(shown_as, key=shown.index), "each counts for the last one shown before it"
+    assert [deduplicator.shown_as(alert) for alert in alerts] == shown_as, "whatever comes again counts where it did"
+
+
+def test_what_is_beyond_those_abreast_counts_for_the_newest_of_them() -> None:
+    deduplicator = Deduplicator()
+    shown_as = [deduplicator.shown_as(of_entity(number)) for number in range(20)]
+    most = ABREAST["blended"]
+    assert shown_as == [of_entity(number).id for number in range(most)] + [of_entity(most - 1).id] * (20 - most)
+
+
+def test_one_that_died_folds_into_what_it_finds_in_the_store_for_as_long() -> None:
+    """Its snapshot is gone; what was folded has moved the window, and the stored state of the alert says so."""
+    alerts = [alert_of_finding(finding("burst", 600 * count)) for count in range(12)]
+    first = alerts[0]
+    for place in range(1, len(alerts)):
+        died = Deduplicator()
+        died.note_shown(first, AlertState(place, first.ts_ns, alerts[place - 1].ts_ns, []))
+        assert {died.shown_as(alert) for alert in alerts[place:]} == {first.id}

@@ -13,6 +13,7 @@ from actors.frontend import rest
 from actors.frontend.rest import Page, Problem
 from actors.storage.reader import StoreReader
 from actors.storage.writer import StoreWriter
+from protocol.findings import Folded
 from protocol.identity import entity_uuid
 from tests.actors.storage.events import NOON_NS, make_alert, make_batch
 
@@ -109,3 +110,17 @@ def test_entities_and_alerts(reader: StoreReader, tmp_path: Path) -> None:
             ask_for()
         assert problem.value.status == 404
     assert json.loads(rest.get_alert(reader, "alr_3"))["id"] == "alr_3"
+
+
+def test_an_alert_says_what_it_has_become_and_stays_what_it_was(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path)
+    writer.commit(None, [], [make_alert(0)], NOON_NS)
+    before = json.loads(rest.get_alert(StoreReader(tmp_path), "alr_0"))
+    assert before.pop("state") == {
+        "count": 1, "first_seen": "2026-05-13T12:00:00.000Z", "last_seen": "2026-05-13T12:00:00.000Z", "explanation": [],
+    }  # fmt: skip
+    writer.commit(None, [], [], NOON_NS, (Folded("alr_9", "alr_0", NOON_NS + 5_000_000),))
+    after = json.loads(rest.get_alert(StoreReader(tmp_path), "alr_0"))
+    assert (after["state"]["count"], after["state"]["last_seen"]) == (2, "2026-05-13T12:00:00.005Z")
+    assert {key: value for key, value in after.items() if key != "state"} == before
+    writer.close()
