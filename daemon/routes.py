@@ -14,6 +14,8 @@ from protocol.columns import COLUMN_FRAMES
 from protocol.edges import ALL_FRAMES, BOUND, Edge, Outputs, Plane, WhenFull
 from protocol.messages import (
     Acknowledged,
+    Action,
+    ActionDone,
     Beat,
     Command,
     Committed,
@@ -71,6 +73,8 @@ ROUTES = (
     Route(Committed, "broadcaster", "front end", "drop"),
     Route(Committed, "broadcaster", "follower", "drop"),
     Route(Acknowledged, "recorder", "receiver", "drop"),
+    Route(Action, "front end", "recorder"),
+    Route(ActionDone, "recorder", "front end", "drop"),
     Route(Notice, ANY, "internal", "drop"),
     Route(Notice, SUPERVISOR, "internal", "drop"),
     Route(Status, SUPERVISOR, "broadcaster", "drop"),

@@ -122,6 +122,26 @@ class Acknowledged(Header, tag="acknowledged"):
     sequence: int
 
 
+class Action(Header, tag="action"):
+    """Front end to recorder: what a person does. It is committed once, however often it is sent."""
+
+    id: str  # ULID; the same for every attempt
+    who: str
+    door: str  # through which it came: `rest`
+    verb: str
+    subject: str  # id of what it is done to, "" if of nothing
+    arguments: dict[str, Any] = {}  # plain data
+
+
+class ActionDone(Header, tag="action_done"):
+    """Recorder to front end: an action is committed, or refused."""
+
+    id: str  # of the action
+    sequence: int = 0  # in the log of actions; 0: refused
+    time_ns: int = 0  # when it was committed, at the first attempt
+    refusal: str = ""  # why, for people
+
+
 class Notice(Header, tag="notice"):
     """Anyone to the internal receiver: what the daemon itself has seen, to be an event of the stream."""
 
@@ -223,6 +243,8 @@ Message: TypeAlias = (
     | Judged
     | Committed
     | Acknowledged
+    | Action
+    | ActionDone
     | Notice
     | Status
     | Beat

@@ -11,6 +11,7 @@ import trio
 from actors.context import Context
 from actors.following.cursor import ALERTS, EVENTS, Cursor, Stretch
 from actors.following.replay import PAGE_FRAMES, Replay
+from actors.frontend.actions import ActionDesk
 from actors.frontend.app import Door, make_app
 from actors.frontend.guard import Guard
 from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN
@@ -19,7 +20,7 @@ from actors.http.server import ServerStatistics, make_config, serve
 from actors.storage.errors import STORE_ERRORS
 from actors.storage.reader import StoreReader
 from protocol.frames import alert_frame, event_frame, status_frame
-from protocol.messages import Committed, Frame, Status, decode_judged
+from protocol.messages import ActionDone, Committed, Frame, Status, decode_judged
 
 MAX_CONNECTIONS = 1_024
 GOODBYE_S = 0.5
@@ -42,6 +43,7 @@ class FrontEnd:
         guard = Guard(settings.listen, settings.token, settings.allowed_origins)
         reader = StoreReader(context.state_dir / "store")
         self._door = Door(guard, reader, RuleDesk(context.state_dir))
+        self._actions = ActionDesk(context)
         self._replay = Replay(reader)
         self._statistics = ServerStatistics(MAX_CONNECTIONS)
         self._framed = Cursor()
@@ -108,6 +110,8 @@ class FrontEnd:
         async for message, frames in self._context.messages():
             if isinstance(message, Committed):
                 await self._take_committed(message, frames)
+            elif isinstance(message, ActionDone):
+                self._actions.take(message)
             elif isinstance(message, Status):
                 await self._take_status(message)
         drained.set()

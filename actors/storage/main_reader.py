@@ -10,10 +10,10 @@ from typing import Any
 import apsw
 import msgspec
 
-from actors.storage import schema
+from actors.storage import actions, schema
 from actors.storage.damage import DAMAGE, DamagedStore
 from actors.storage.migrations import NewerStore, layout_of
-from actors.storage.queries import AlertQuery, UnknownId
+from actors.storage.queries import AlertQuery, StoredAction, UnknownId
 from protocol.findings import Alert, AlertState, Part
 
 STATES_SINCE = 2  # layout
@@ -103,6 +103,13 @@ class MainReader:
                     first_ns, last_ns = min(first_ns, alert.ts_ns), max(last_ns, alert.ts_ns)
                     states[alert.id] = AlertState(1 + count, first_ns, last_ns, newest)
         return states
+
+    def actions(self, after: int, limit: int) -> list[StoredAction]:
+        """Return what people did behind a sequence, oldest first."""
+        with self._open() as main:
+            if main is not None and layout_of(main) >= actions.ACTIONS_SINCE:
+                return actions.read(main, after, limit)
+        return []
 
     def templates(self, *, cursor: int | None, limit: int) -> tuple[list[Template], int | None]:
         """Return rows of id, template, events, first and last event time, by id; and the cursor of the next page."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import apsw
 
-from actors.storage import schema
+from actors.storage import actions, schema
 from actors.storage.damage import DAMAGE, LEAP_TAG, damaged_files, is_emptied, leap
 from protocol.findings import Alert, Folded
-from protocol.messages import BatchKey, JudgedEvent, encode
+from protocol.messages import Action, ActionDone, BatchKey, JudgedEvent, encode
 
 MOST_FOLDED = 100_000  # ids of folded drafts; the alerts actor knows 10,000, and no more than that can be on their way
 
@@ -137,6 +137,14 @@ class MainWriter:
                 explanation = iif(?2 >= last_ns, ?3, explanation)""",
             (draft.into, draft.ts_ns, encode(draft.explanation)),
         )
+
+    def act(self, action: Action, now_ns: int) -> ActionDone:
+        """Commit what a person did, once; return what was committed, or why it is refused. Raises apsw.Error."""
+        try:
+            return actions.append(self.connection, action, now_ns, after=self._counted.get(LEAP_TAG, 0))
+        except DAMAGE as error:
+            self._replace(error)
+            raise
 
     def take_untold(self) -> list[Alert]:
         """Return the alerts that are new since the last call."""

@@ -58,9 +58,7 @@ def migrate(connection: apsw.Connection, path: Path, layout: Layout) -> None:
         return
     for number in range(1 if found <= 1 else found + 1, layout.number + 1):
         with connection:  # a reader sees a layout all at once or not at all
-            for statement in layout.migrations[number - 1].split(";"):
-                if statement.strip():
-                    connection.execute(statement).fetchall()
+            connection.execute(layout.migrations[number - 1]).fetchall()  # read to its end, or statements would be left out
             connection.pragma("user_version", number)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from protocol.messages import JudgedEvent
+from protocol.messages import Action, JudgedEvent
 
 Order = Literal["asc", "desc"]
 
@@ -50,6 +50,14 @@ class StoredBatch(msgspec.Struct, frozen=True):
     @property
     def last(self) -> int:
         return self.first + len(self.events) - 1
+
+
+class StoredAction(msgspec.Struct, frozen=True):
+    """What a person did, and when it was committed."""
+
+    sequence: int
+    time_ns: int
+    action: Action
 
 
 class UnknownId(LookupError):

@@ -9,7 +9,7 @@ from typing import Any
 from actors.storage import batches, events, schema
 from actors.storage.day_reader import DayReader
 from actors.storage.main_reader import MainReader, Template
-from actors.storage.queries import AlertQuery, EventQuery, StoredBatch, UnknownId
+from actors.storage.queries import AlertQuery, EventQuery, StoredAction, StoredBatch, UnknownId
 from protocol.findings import Alert, AlertState
 from protocol.messages import JudgedEvent
 
@@ -68,7 +68,7 @@ class StoreReader:
         """Return the batches of a spool that hold any of these sequences, oldest first, at least one if there is any."""
         return batches.read_batches_of(self._days, tag, first, last, limit=limit)
 
-    # -- alerts and templates
+    # -- the main file
 
     def alerts(self, query: AlertQuery) -> tuple[list[Alert], int | None]:
         """Return a page in commit order and the cursor of the next. Raises UnknownId."""
@@ -81,6 +81,10 @@ class StoreReader:
     def alert_states(self, alerts: Sequence[Alert]) -> dict[str, AlertState]:
         """Return what these alerts have become, by their ids."""
         return self._main.alert_states(alerts)
+
+    def actions(self, after: int, *, limit: int) -> list[StoredAction]:
+        """Return what people did behind a sequence of the log of actions, oldest first."""
+        return self._main.actions(after, limit)
 
     def templates(self, *, cursor: int | None, limit: int) -> tuple[list[Template], int | None]:
         """Return rows of id, template, events, first and last event time, by id; and the cursor of the next page."""

@@ -24,6 +24,7 @@ from actors.syncing import SYNC_S, Fsync
 from protocol.clock import NS_PER_S, format_day, format_time
 from protocol.messages import (
     Acknowledged,
+    Action,
     BatchKey,
     Committed,
     Frame,
@@ -78,6 +79,8 @@ class Recorder:
             async for message, frames in self._context.messages():
                 if isinstance(message, Judged):
                     await self._take(message, frames)
+                elif isinstance(message, Action):
+                    await self._act(message)
             nursery.cancel_scope.cancel()
         self._store.close()
 
@@ -134,14 +137,27 @@ class Recorder:
             self._report.ledger[account_name(receiver, tag)] = records
 
     async def _commit(self, message: Judged, judged: list[JudgedEvent]) -> Stored | None:
-        """Commit, for as long as it takes. Return None for a batch that lies ahead of what is committed."""
+        """Commit a batch. Return None for one that lies ahead of what is committed."""
+        try:
+            return await self._insist(
+                lambda now_ns: self._store.commit(message.key, judged, message.alerts, now_ns, message.folded)
+            )
+        except OutOfOrder:
+            self._report.counters["out_of_order_batches"] += 1
+            return None
+
+    async def _act(self, action: Action) -> None:
+        """Commit what a person did, and answer; a full edge drops the answer, and the person asks again."""
+        done = await self._insist(lambda now_ns: self._store.act(action, now_ns))
+        self._report.counters["committed_actions"] += not done.refusal
+        self._report.counters["refused_actions"] += bool(done.refusal)
+        self._context.emit_nowait(done)
+
+    async def _insist(self, write: Callable[[int], T]) -> T:
+        """Write to the store, for as long as it takes; `write` is told the time."""
         while True:
             try:
-                commit = partial(self._store.commit, message.key, judged, message.alerts, self._now_ns(), message.folded)
-                stored = await self._in_thread(commit)
-            except OutOfOrder:
-                self._report.counters["out_of_order_batches"] += 1
-                return None
+                written = await self._in_thread(write, self._now_ns())
             except (*STORE_ERRORS, OSError) as error:
                 self._tell_of_damage()
                 self._report.counters["failed_commits"] += 1
@@ -153,7 +169,7 @@ class Recorder:
                 if self._report.state != "ok":
                     log.info("commits again")
                     self._report.ok()
-                return stored
+                return written
 
     def _tell_of_damage(self) -> None:
         """Say loudly which files were damaged and set aside."""

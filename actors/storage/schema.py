@@ -14,6 +14,8 @@ what the receiver says it has accepted; it is carried on in the same way. `count
 of the newest. An alert without a row has none. `folded` holds the ids of these drafts, so that one that is sent again
 counts once: the newest `main_writer.MOST_FOLDED`, far more than can be on their way.
 
+`actions` is the log of what people did, in the order of the commit; nothing in it is ever changed or deleted.
+
 `batches` says which events came in one batch: whoever learns them again has to see them as they were seen before.
 
 Commit sequence (`seq`) never falls, within a file and from one to the next. Where a damaged file was set aside it leaps:
@@ -68,6 +70,20 @@ create table folded(
 ) strict;
 """
 
+MAIN_3 = """
+create table actions(
+    seq integer primary key,
+    id text not null unique,
+    ts_ns integer not null,
+    who text not null,
+    verb text not null,
+    subject text not null,
+    body blob not null
+) strict;
+create trigger actions_stay before update on actions begin select raise(abort, 'an action is never changed'); end;
+create trigger actions_are_kept before delete on actions begin select raise(abort, 'an action is never deleted'); end;
+"""
+
 DAY_1 = """
 create table if not exists events(
     seq integer primary key,
@@ -97,7 +113,7 @@ create virtual table if not exists event_text using fts5(message, content='', to
 """
 
 
-MAIN = Layout((MAIN_1, MAIN_2))
+MAIN = Layout((MAIN_1, MAIN_2, MAIN_3))
 DAY = Layout((DAY_1,))
 
 

@@ -15,7 +15,7 @@ from actors.storage.day_writer import DayWriter
 from actors.storage.main_writer import MainWriter
 from actors.syncing import sync_all
 from protocol.findings import Alert, Folded
-from protocol.messages import BatchKey, JudgedEvent
+from protocol.messages import Action, ActionDone, BatchKey, JudgedEvent
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -92,6 +92,10 @@ class StoreWriter:
             self._main.commit(key, fresh, alerts, folded)
         packed = self._days.commit(key, fresh, now_ns) if key is not None and fresh else []
         return Stored(self._days.next - len(packed), packed, self._main.take_untold(), self._main.last_alert)
+
+    def act(self, action: Action, now_ns: int) -> ActionDone:
+        """Commit what a person did, once; return what was committed, or why it is refused. Raises apsw.Error."""
+        return self._main.act(action, now_ns)
 
     def _committed(self, key: BatchKey) -> int:
         """Return how many events of a batch are committed already. Raises OutOfOrder."""
