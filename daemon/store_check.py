@@ -8,13 +8,14 @@ from pathlib import Path
 from actors.receivers.aside import Quarantined
 from actors.receivers.spool_copy import read_position, segments, whole_bytes
 from actors.storage.check import Fault, check_store
+from actors.storage.store import store_folder
 from protocol.packing import PackingError, unpack, unpack_entries
 from protocol.snapshot import MAGIC
 
 
 def check_state(state_dir: Path, progress: Callable[[str], None]) -> Iterator[Fault]:
     """Yield every fault."""
-    yield from check_store(state_dir / "store", progress)
+    yield from check_store(store_folder(state_dir), progress)
     for spool in sorted((state_dir / "spool").glob("*")):
         progress(f"spool/{spool.name}")
         yield from _check_spool(spool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -99,3 +100,31 @@ def test_no_actor_imports_another() -> None:
         if name.startswith("actors/") and ACTORS.intersection(modules)
     }
     assert faults == {}
+
+
+STORE = "actors/storage/"
+SEAM = {f"actors.storage.{name}" for name in ("backup", "check", "errors", "queries", "store")}  # what others may import
+BEHIND_THE_SEAM = re.compile(r"^store(/.*)?$|main\.db|events-.*\.db|\.db(-wal|-shm)?$")  # names of the store's own files
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Yield every text in a file that is no docstring."""
+    tree = ast.parse(path.read_text())
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def knows_the_store(name: str) -> set[str]:
+    """Return what a file knows of the store that only the store may know."""
+    inside = {module for module in IMPORTS[name] if module.startswith("actors.storage.")} - SEAM
+    return inside | {text for text in texts(FILES[name]) if BEHIND_THE_SEAM.search(text)}
+
+
+def test_only_the_store_knows_by_what_it_is_kept_and_where() -> None:
+    """Another engine can stand in for SQLite only where nobody else has a path of its files, or one of its classes."""
+    faults = {name: known for name in FILES if not name.startswith(STORE) and (known := knows_the_store(name))}
+    assert faults == {}
+    assert all(name.startswith(STORE) for name in FILES if "apsw" in IMPORTS[name])
+    assert len(knows_the_store("actors/storage/schema.py")) > 2, "the check sees nothing"

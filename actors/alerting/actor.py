@@ -15,8 +15,9 @@ from actors.alerting.deduplicator import Deduplicator
 from actors.context import Context
 from actors.files import SNAPSHOT_EVERY_S, SnapshotFile
 from actors.storage.errors import STORE_ERRORS
-from actors.storage.reader import AlertQuery, StoreReader
-from protocol.findings import Folded
+from actors.storage.queries import AlertQuery
+from actors.storage.store import open_store_reader
+from protocol.findings import Alert, AlertState, Folded
 from protocol.messages import Drafted, Frame, Judged
 
 VERSION = 1
@@ -37,18 +38,21 @@ class AlertsActor:
                 self._snapshots.refuse(error)
                 self._deduplicator = Deduplicator()
 
-    def _look_at_shown(self) -> None:
-        """Take notice of what is stored already."""
-        query = AlertQuery(order="desc", limit=MOST_SHOWN)
+    async def _look_at_shown(self) -> None:
+        """Take notice of what is stored already. It is read in a thread: a store that is busy is not an actor that hangs."""
         try:
-            reader = StoreReader(self._context.state_dir / "store", quiet=True)
-            shown, _ = reader.alerts(query)
-            states = reader.alert_states(shown)
+            shown, states = await trio.to_thread.run_sync(self._read_shown, abandon_on_cancel=True)
         except STORE_ERRORS as error:
             log.error("what was shown before is not known, and may be shown once more: %s", error)
             return
         for alert in reversed(shown):
             self._deduplicator.note_shown(alert, states[alert.id])
+
+    def _read_shown(self) -> tuple[list[Alert], dict[str, AlertState]]:
+        """Return the newest alerts of the store, the newest first, and what they have become."""
+        reader = open_store_reader(self._context.state_dir, quiet=True)
+        shown, _ = reader.alerts(AlertQuery(order="desc", limit=MOST_SHOWN))
+        return shown, reader.alert_states(shown)
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
         counters = self._context.report.counters
@@ -68,7 +72,7 @@ class AlertsActor:
             await self._snapshots.store(self._deduplicator.snapshot())
 
     async def run(self) -> None:
-        self._look_at_shown()
+        await self._look_at_shown()
         self._context.report.ok()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_snapshots)

@@ -24,7 +24,7 @@ from actors.files import SnapshotFile
 from actors.following.cursor import Cursor
 from actors.following.replay import Replay
 from actors.loading import load_class
-from actors.storage.reader import StoreReader
+from actors.storage.store import open_store_reader
 from actors.unsettled import Unsettled
 from protocol.clock import NS_PER_S
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
@@ -69,7 +69,7 @@ class DetectorActor:
         self._ticked_ns = 0  # what the wall clock showed at the last tick
         if not self._snapshots.take_up(self._restore):
             self._detector, self._learnt = self._class(), Cursor()
-        self._replay = Replay(StoreReader(context.state_dir / "store", quiet=True))
+        self._replay = Replay(open_store_reader(context.state_dir, quiet=True))
         self._settled_s = trio.current_time() + SETTLED_S
         self._one_at_a_time = trio.Lock()
         self._clock = SteadyClock(wall_ns(), elapsed_ns())

@@ -15,7 +15,7 @@ import msgspec
 from actors.following.cursor import Cursor
 from actors.following.replay import Replay
 from actors.parsing.features import columns_of
-from actors.storage.reader import StoredBatch
+from actors.storage.queries import StoredBatch
 from protocol.columns import Columns
 from protocol.messages import BatchKey
 

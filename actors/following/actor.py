@@ -21,8 +21,8 @@ from actors.following.cursor import ALERTS, EVENTS, Cursor, Stretch
 from actors.following.follower import Follower
 from actors.following.replay import Replay
 from actors.loading import load_class
-from actors.storage.damage import DamagedStore
-from actors.storage.reader import StoreReader
+from actors.storage.errors import DamagedStore
+from actors.storage.store import open_store_reader
 from actors.unsettled import Unsettled
 from protocol.findings import Alert
 from protocol.messages import Committed, Drafted, Frame, JudgedEvent, decode_judged
@@ -39,7 +39,7 @@ class FollowerActor:
         self._cursor = Cursor()
         self._drafts: Unsettled[Alert] = Unsettled(Alert)
         self._snapshots = SnapshotFile(context, self._class.version)
-        self._replay = Replay(StoreReader(context.state_dir / "store", quiet=True))
+        self._replay = Replay(open_store_reader(context.state_dir, quiet=True))
 
     # -- state
 

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import trio
 
 from actors.following.cursor import Cursor, Stretch
-from actors.storage.reader import AlertQuery, EventQuery, StoredBatch, StoreReader
+from actors.storage.queries import AlertQuery, EventQuery, StoredBatch
+from actors.storage.store import ReadableStore
 from protocol.findings import Alert
 from protocol.messages import JudgedEvent
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 class Replay:
     """Reads from a store for one actor, one page at a time."""
 
-    def __init__(self, reader: StoreReader) -> None:
+    def __init__(self, reader: ReadableStore) -> None:
         self._reader = reader
         self._one_at_a_time = trio.CapacityLimiter(1)
 

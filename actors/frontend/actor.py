@@ -18,7 +18,7 @@ from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN
 from actors.frontend.rules import RuleDesk
 from actors.http.server import ServerStatistics, make_config, serve
 from actors.storage.errors import STORE_ERRORS
-from actors.storage.reader import StoreReader
+from actors.storage.store import open_store_reader
 from protocol.frames import alert_frame, event_frame, status_frame
 from protocol.messages import ActionDone, Committed, Frame, Status, decode_judged
 
@@ -41,7 +41,7 @@ class FrontEnd:
         self._context = context
         settings = msgspec.convert(context.settings, Settings)
         guard = Guard(settings.listen, settings.token, settings.allowed_origins)
-        reader = StoreReader(context.state_dir / "store")
+        reader = open_store_reader(context.state_dir)
         self._door = Door(guard, reader, RuleDesk(context.state_dir))
         self._actions = ActionDesk(context)
         self._replay = Replay(reader)

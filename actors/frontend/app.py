@@ -20,7 +20,7 @@ from actors.frontend.rest import Page, Problem
 from actors.frontend.rules import RuleDesk, View
 from actors.http.server import Connection, current_connection
 from actors.sigma.settings import ACTOR as SIGMA
-from actors.storage.reader import StoreReader
+from actors.storage.store import ReadableStore
 from protocol.messages import Status
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ MAX_QUERIES = 4  # at once, each in a thread of its own
 class Door:
     """What the routes share."""
 
-    def __init__(self, guard: Guard, reader: StoreReader, rules: RuleDesk) -> None:
+    def __init__(self, guard: Guard, reader: ReadableStore, rules: RuleDesk) -> None:
         self.guard = guard
         self.reader = reader
         self.rules = rules
@@ -52,8 +52,12 @@ class Door:
         self._queries = trio.CapacityLimiter(MAX_QUERIES)
 
     async def read(self, query: Callable[[], T]) -> T:
-        """Run a query of the store in a thread."""
-        return await trio.to_thread.run_sync(query, limiter=self._queries)
+        """Run a query of the store in a thread.
+
+        A client that goes away does not wait for its query: that goes on to its end, holds its place among `MAX_QUERIES`
+        until then, and is thrown away. So a slow query keeps neither a connection nor a stop waiting.
+        """
+        return await trio.to_thread.run_sync(query, limiter=self._queries, abandon_on_cancel=True)
 
 
 def _tokens() -> Iterable[str]:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from actors.storage.damage import DamagedStore
-from actors.storage.errors import NewerStore
-from actors.storage.reader import AlertQuery, EventQuery, StoreReader, UnknownId
+from actors.storage.errors import DamagedStore, NewerStore
+from actors.storage.queries import AlertQuery, EventQuery, UnknownId
+from actors.storage.store import ReadableStore
 from protocol.clock import format_time, parse_time
 from protocol.frames import alert_detail, alert_object, event_object, state_object
 from protocol.identity import decode_ulid, template_name, template_number
@@ -154,7 +154,7 @@ ALERT_PARAMETERS = frozenset({"since", "until", "source", "entity", "cursor", "o
 TEMPLATE_PARAMETERS = frozenset({"cursor", "limit"})
 
 
-def get_events(reader: StoreReader, given: Mapping[str, str]) -> Page:
+def get_events(reader: ReadableStore, given: Mapping[str, str]) -> Page:
     parameters = Parameters(given, EVENT_PARAMETERS)
     since_ns, after_id = parameters.since(_event_id)
     query = EventQuery(
@@ -175,7 +175,7 @@ def get_events(reader: StoreReader, given: Mapping[str, str]) -> Page:
     return Page("events", [event_object(event) for event in events], cursor)
 
 
-def get_alerts(reader: StoreReader, given: Mapping[str, str]) -> Page:
+def get_alerts(reader: ReadableStore, given: Mapping[str, str]) -> Page:
     parameters = Parameters(given, ALERT_PARAMETERS)
     since_ns, after_id = parameters.since(_alert_id)
     query = AlertQuery(
@@ -192,14 +192,14 @@ def get_alerts(reader: StoreReader, given: Mapping[str, str]) -> Page:
     return Page("alerts", [alert_object(alert) for alert in alerts], cursor)
 
 
-def get_alert(reader: StoreReader, alert_id: str) -> bytes:
+def get_alert(reader: ReadableStore, alert_id: str) -> bytes:
     """Return an alert with what explains it, and what it has become."""
     alert = _found(lambda: reader.alert(alert_id))
     state = _found(lambda: reader.alert_states([alert]))[alert_id]
     return msgspec.json.encode(alert_detail(alert) | {"state": state_object(state)})
 
 
-def get_entity(reader: StoreReader, uuid: str) -> bytes:
+def get_entity(reader: ReadableStore, uuid: str) -> bytes:
     """Return an entity with its newest events and alerts."""
     try:
         canonical = _uuid(uuid)
@@ -222,7 +222,7 @@ def get_entity(reader: StoreReader, uuid: str) -> bytes:
     )
 
 
-def get_templates(reader: StoreReader, given: Mapping[str, str]) -> Page:
+def get_templates(reader: ReadableStore, given: Mapping[str, str]) -> Page:
     parameters = Parameters(given, TEMPLATE_PARAMETERS)
     rows, cursor = _found(lambda: reader.templates(cursor=parameters.cursor(), limit=parameters.limit()))
     objects = [
@@ -238,7 +238,7 @@ def get_templates(reader: StoreReader, given: Mapping[str, str]) -> Page:
     return Page("templates", objects, cursor)
 
 
-def check_layout(reader: StoreReader) -> None:
+def check_layout(reader: ReadableStore) -> None:
     """Raise Problem if a newer program wrote the store."""
     _found(reader.check_layout)
 

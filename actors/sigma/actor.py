@@ -26,7 +26,8 @@ from actors.sigma.engine import Engine
 from actors.sigma.rules.collection import collect
 from actors.sigma.rules.library import Library, LibraryState, state_of
 from actors.sigma.settings import CACHE, VERSION, Settings
-from actors.storage.reader import StoredBatch, StoreReader
+from actors.storage.queries import StoredBatch
+from actors.storage.store import open_store_reader
 from protocol.columns import COLUMN_FRAMES
 from protocol.findings import Alert
 from protocol.messages import BatchKey, Drafted, Events, Frame, Matched, decode_events
@@ -51,7 +52,7 @@ class SigmaActor:
         self._settings = msgspec.convert(dict(context.settings), Settings)
         self._snapshots = SnapshotFile(context, VERSION)
         self._cache = context.state_dir / CACHE
-        self._replay = Replay(StoreReader(context.state_dir / "store", quiet=True))
+        self._replay = Replay(open_store_reader(context.state_dir, quiet=True))
         self._engine = Engine(collect(()))
         self._in_force: LibraryState = ("", {})
         self._look_s = 0.0  # that it took to look whether rules have changed

@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from actors.storage.damage import LEAP_TAG
 from actors.storage.day_reader import DayReader
 from actors.storage.queries import StoredBatch
 from protocol.messages import decode_judged_one
@@ -20,23 +21,36 @@ def sequence_behind(days: DayReader, learnt: Mapping[int, int], *, most_events: 
     `learnt` is {spool tag: last sequence learnt}; of a spool that is not in it nothing is. With all learnt, it is
     the sequence after the newest event.
     """
-    behind: int | None = None
-    newest = 0
+    behind, newest = list[int](), 0
+    pending: set[int] | None = None  # tags of which batches may be missing in this day or an older one
     for path in days.paths("desc"):
         with days.open(path) as day:
             if day is None:
                 continue
             newest = newest or day.execute("select coalesce(max(seq), 0) from events").get
             oldest = day.execute("select coalesce(min(seq), 0) from events").get
-            for (tag,) in _batch_rows(day, "select distinct tag from batches", ()):
-                row = _batch_rows(
-                    day, "select min(seq) from batches where tag = ? and first + count > ?", (tag, learnt.get(tag, 0) + 1)
-                )
-                if row[0][0] is not None:
-                    behind = row[0][0] if behind is None else min(behind, row[0][0])
-            if newest and (behind is None or behind > oldest or oldest <= newest - most_events):
+            positions = _batch_rows(day, "select tag, sequence from position", ())
+            if pending is None and positions:
+                pending = {tag for tag, sequence in positions if sequence > learnt.get(tag, 0) and tag != LEAP_TAG}
+            for tag in list(pending or ()):
+                first_missing, reached = _missing_of(day, tag, learnt.get(tag, 0))
+                behind += first_missing
+                if reached and pending:
+                    pending.discard(tag)
+            if pending is not None and (not pending or 0 < oldest <= newest - most_events):
                 break
-    return newest + 1 if behind is None else max(behind, newest + 1 - most_events)
+    return max(min(behind), newest + 1 - most_events) if behind else newest + 1
+
+
+def _missing_of(day: apsw.Connection, tag: int, learnt: int) -> tuple[list[int], bool]:
+    """Return the commit sequence of the first batch of a spool in a day that is not learnt, and whether learnt ones precede.
+
+    A spool is committed in the order of its sequences, so where learnt ones precede, no older day has any that is not.
+    """
+    sql = "select seq from batches where tag = ? and first + count > ? order by first limit 1"
+    rows = _batch_rows(day, sql, (tag, learnt + 1))
+    before = _batch_rows(day, "select 1 from batches where tag = ? and first <= ? limit 1", (tag, learnt + 1))
+    return [seq for (seq,) in rows], bool(before)
 
 
 def read_batches(days: DayReader, from_seq: int, *, limit: int) -> list[StoredBatch]:
@@ -92,7 +106,7 @@ def _batch_rows(day: apsw.Connection, sql: str, values: Sequence[Any]) -> list[A
     try:
         return day.execute(sql, values).fetchall()
     except apsw.SQLError:
-        return [] if "min(" not in sql else [(None,)]
+        return []
 
 
 def _add_batches(day: apsw.Connection, rows: Sequence[Any], found: list[StoredBatch], limit: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from actors.storage.damage import DamagedStore
+from actors.storage.damage import DamagedStore as DamagedStore
 from actors.storage.migrations import NewerStore as NewerStore
 from actors.storage.migrations import StoreError as StoreError
 

@@ -13,11 +13,10 @@ import msgspec
 from actors.storage import actions, schema
 from actors.storage.damage import DAMAGE, DamagedStore
 from actors.storage.migrations import NewerStore, layout_of
-from actors.storage.queries import AlertQuery, StoredAction, UnknownId
+from actors.storage.queries import AlertQuery, StoredAction, Template, UnknownId
 from protocol.findings import Alert, AlertState, Part
 
 STATES_SINCE = 2  # layout
-Template = tuple[int, str, int, int, int]  # id, template, events, first and last event time
 
 _decode_alert = msgspec.msgpack.Decoder(Alert).decode
 _decode_explanation = msgspec.msgpack.Decoder(list[Part]).decode

@@ -9,6 +9,7 @@ import msgspec
 from protocol.messages import Action, JudgedEvent
 
 Order = Literal["asc", "desc"]
+Template = tuple[int, str, int, int, int]  # id, template, events, first and last event time
 
 
 class EventQuery(msgspec.Struct, frozen=True):
@@ -58,6 +59,10 @@ class StoredAction(msgspec.Struct, frozen=True):
     sequence: int
     time_ns: int
     action: Action
+
+
+class OutOfOrder(Exception):
+    """A batch that lies ahead of what is committed; its receiver will send again what is missing."""
 
 
 class UnknownId(LookupError):

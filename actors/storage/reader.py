@@ -8,8 +8,8 @@ from typing import Any
 
 from actors.storage import batches, events, schema
 from actors.storage.day_reader import DayReader
-from actors.storage.main_reader import MainReader, Template
-from actors.storage.queries import AlertQuery, EventQuery, StoredAction, StoredBatch, UnknownId
+from actors.storage.main_reader import MainReader
+from actors.storage.queries import AlertQuery, EventQuery, StoredAction, StoredBatch, Template, UnknownId
 from protocol.findings import Alert, AlertState
 from protocol.messages import JudgedEvent
 

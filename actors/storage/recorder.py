@@ -19,7 +19,9 @@ import trio
 from actors.clock import SteadyClock, elapsed_ns, wall_ns
 from actors.context import Context
 from actors.storage.errors import STORE_ERRORS
-from actors.storage.writer import OutOfOrder, Stored, StoreWriter
+from actors.storage.queries import OutOfOrder
+from actors.storage.store import open_store_writer
+from actors.storage.writer import Stored, StoreWriter
 from actors.syncing import SYNC_S, Fsync
 from protocol.clock import NS_PER_S, format_day, format_time
 from protocol.messages import (
@@ -82,7 +84,7 @@ class Recorder:
                 elif isinstance(message, Action):
                     await self._act(message)
             nursery.cancel_scope.cancel()
-        self._store.close()
+        await self._in_thread(self._store.close)
 
     async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
         return await trio.to_thread.run_sync(call, *arguments, limiter=self._one_at_a_time)
@@ -95,7 +97,7 @@ class Recorder:
         while True:
             try:
                 full = self._settings.fsync == "always"
-                self._store = await self._in_thread(partial(StoreWriter, self._context.state_dir / "store", full=full))
+                self._store = await self._in_thread(partial(open_store_writer, self._context.state_dir, full=full))
                 return
             except (*STORE_ERRORS, OSError) as error:
                 if self._report.state != "degraded":

@@ -13,6 +13,7 @@ from actors.storage import retention, schema
 from actors.storage.damage import SetAside, set_aside
 from actors.storage.day_writer import DayWriter
 from actors.storage.main_writer import MainWriter
+from actors.storage.queries import OutOfOrder
 from actors.syncing import sync_all
 from protocol.findings import Alert, Folded
 from protocol.messages import Action, ActionDone, BatchKey, JudgedEvent
@@ -25,10 +26,6 @@ class Stored(msgspec.Struct, frozen=True):
     packed: list[bytes]  # each a packed `JudgedEvent`
     alerts: list[Alert]  # those that were not there before
     last_alert: int  # commit sequence of the newest alert
-
-
-class OutOfOrder(Exception):
-    """A batch that lies ahead of what is committed; its receiver will send again what is missing."""
 
 
 class StoreWriter:

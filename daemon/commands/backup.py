@@ -13,6 +13,7 @@ from pathlib import Path
 from actors.receivers.spool_copy import copy_spool
 from actors.storage.backup import cut
 from actors.storage.errors import STORE_ERRORS
+from actors.storage.store import has_store, store_folder
 from actors.syncing import sync_folder
 from daemon.configuration import Configuration
 from daemon.places import ALIVE, PlaceError, StateLock, state_directory
@@ -30,7 +31,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     source, target = state_directory(configuration, arguments.state_dir), arguments.dir.absolute()
     os.umask(0o077)
     try:
-        if not (source / "store" / "main.db").exists():
+        if not has_store(source):
             raise OSError(f"there is no store in {source}: name the daemon's --state-dir or --config")
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise OSError(f"{target} is not empty: name a directory that is not there yet")
@@ -50,8 +51,8 @@ def back_up(source: Path, target: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f"{target.name}.partial-", dir=target.parent))
     lock = _lock_if_free(source)
     try:
-        with cut(source / "store", lambda: _copy_the_rest(source, aside)) as store:
-            store.copy(aside / "store", _show)
+        with cut(store_folder(source), lambda: _copy_the_rest(source, aside)) as store:
+            store.copy(store_folder(aside), _show)
         _force(aside)
         os.replace(aside, target)
         sync_folder(target.parent)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from actors.storage.store import has_store
 from daemon.commands.rule_files import RulesUnreadable, open_workbench, show
 from daemon.configuration import Configuration, Rules
 from daemon.logs import escape_controls
@@ -50,7 +51,7 @@ def _rule_faults(configuration: Configuration, state_dir: Path) -> Iterator[str]
 
 
 def _check_store(state_dir: Path) -> int:
-    if not (state_dir / "store").exists():
+    if not has_store(state_dir):
         print(f"tocsin: there is no store in {state_dir}: name the daemon's --state-dir or --config", file=sys.stderr)
         return 1
     faults = 0

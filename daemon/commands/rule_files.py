@@ -26,7 +26,7 @@ def open_workbench(configuration: Configuration, state_dir: Path, paths: Sequenc
     if paths:
         settings = Settings(msgspec.structs.replace(settings.sources, paths=tuple(paths), own=False))
     library = read_library(settings.sources, state_dir / CACHE)
-    return Workbench(library, settings, None if paths else read_snapshot(state_dir), state_dir / "store")
+    return Workbench(library, settings, None if paths else read_snapshot(state_dir), state_dir)
 
 
 def read_library(sources: Sources, cache: Path) -> Library:

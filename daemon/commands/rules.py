@@ -16,7 +16,7 @@ import msgspec
 from actors.sigma.inspection.workbench import MAX_LINES, Choice, NotReady, NotThere, Workbench
 from actors.sigma.settings import Settings
 from actors.storage.errors import NewerStore
-from actors.storage.reader import StoreReader
+from actors.storage.store import open_store_reader, store_folder
 from daemon.commands.rule_files import RulesUnreadable, open_workbench, read_documents, show
 from daemon.commands.rules_text import one_line, print_backtest, print_judged, print_listing, print_never
 from daemon.configuration import Configuration
@@ -123,11 +123,12 @@ def _test(workbench: Workbench, configuration: Configuration, arguments: argpars
 
 def _check_store(configuration: Configuration, arguments: argparse.Namespace) -> None:
     """Raise Unusable if the store cannot be read."""
-    store = state_directory(configuration, arguments.state_dir) / "store"
+    state_dir = state_directory(configuration, arguments.state_dir)
+    store = store_folder(state_dir)
     if not os.access(store, os.R_OK | os.X_OK):
         raise Unusable(f"{store} cannot be read: run this as the user of the daemon, or name its --state-dir or --config")
     try:
-        StoreReader(store).check_layout()
+        open_store_reader(state_dir).check_layout()
     except NewerStore as error:
         raise Unusable(str(error)) from error
 

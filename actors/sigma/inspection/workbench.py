@@ -29,7 +29,8 @@ from actors.sigma.rules.collection import Collection, collect, is_own
 from actors.sigma.rules.library import Document, Library
 from actors.sigma.rules.rule import Refusal, Rule
 from actors.sigma.settings import CACHE, Settings, read_snapshot
-from actors.storage.reader import EventQuery, StoreReader, UnknownId
+from actors.storage.queries import EventQuery, UnknownId
+from actors.storage.store import open_store_reader
 from protocol.clock import format_time
 from protocol.findings import AlertSeverity
 from protocol.records import Event, Record
@@ -86,11 +87,11 @@ class Choice(msgspec.Struct, frozen=True):
 class Workbench:
     """State: the rules, and what their actor knew of them when it left word last."""
 
-    def __init__(self, library: Library, settings: Settings, known: dict[str, Any] | None, store: Path) -> None:
-        """`known`: the snapshot of the actor, None if there is none."""
+    def __init__(self, library: Library, settings: Settings, known: dict[str, Any] | None, state_dir: Path) -> None:
+        """`known`: the snapshot of the actor, None if there is none. `state_dir`: whose store is read."""
         self._documents: list[Document] = [*library.documents(), *library.refusals()]
         self._settings = settings
-        self._reader = StoreReader(store, quiet=True)
+        self._reader = open_store_reader(state_dir, quiet=True)
         engine = known["engine"] if known else {}
         self._matched: dict[str, tuple[int, int]] | None = None
         if "matched" in engine:
@@ -110,7 +111,7 @@ class Workbench:
             raise NotReady("the rules are not read yet; ask again in a few seconds")
         settings = msgspec.convert(known["settings"], Settings)
         library = Library.open(state_dir / CACHE) if library is None else library
-        return cls(library, settings, known, state_dir / "store")
+        return cls(library, settings, known, state_dir)
 
     def _collect(self, documents: Iterable[Document]) -> Collection:
         return collect(documents, self._settings.disabled, [each.rule for each in self._settings.exceptions])

@@ -217,7 +217,7 @@ def test_coverage_and_never_are_of_the_rules_in_force(tmp_path: Path) -> None:
     never = bench.never()
     assert never.enough and [each.rule for each in never.never] == ["teletype"]
     with pytest.raises(NotReady):
-        Workbench(Library(), Settings(Sources()), None, state.path / "store").never()
+        Workbench(Library(), Settings(Sources()), None, state.path).never()
 
 
 def test_without_a_daemon_there_is_nothing_to_look_at(tmp_path: Path) -> None:
