@@ -27,7 +27,7 @@ Int8 = npt.NDArray[np.int8]
 UInt64 = npt.NDArray[np.uint64]
 Float32 = npt.NDArray[np.float32]
 
-COLUMN_FRAMES = 7  # raw frames that `Columns.pack` makes
+COLUMN_FRAMES = 8  # raw frames that `Columns.pack` makes
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -40,6 +40,7 @@ class Columns(msgspec.Struct, frozen=True):
     source: Int32  # (n,) index into `sources`
     severity: Int8  # (n,) 1 to 24
     entity: UInt64  # (n,) key of the event's leading entity (first 8 bytes of its UUID); 0: it has none
+    stream: Int64  # (n,) key of the event's stream: source, host and program (`protocol.streams`)
     features: Float32  # (n, len(FEATURES)), each in [0, 1]
 
     def __len__(self) -> int:
@@ -56,6 +57,7 @@ class Columns(msgspec.Struct, frozen=True):
                 self.source,
                 self.severity,
                 self.entity,
+                self.stream,
                 self.features,
             )
         ]
@@ -63,7 +65,7 @@ class Columns(msgspec.Struct, frozen=True):
     @classmethod
     def unpack(cls, sources: Sequence[str], frames: Sequence[bytes | memoryview]) -> Self:
         """Map raw frames as read-only arrays. Raises ValueError if their lengths do not agree."""
-        event_ns, observed_ns, template_id, source, severity, entity, features = frames
+        event_ns, observed_ns, template_id, source, severity, entity, stream, features = frames
         columns = cls(
             tuple(sources),
             np.frombuffer(event_ns, np.int64),
@@ -72,6 +74,7 @@ class Columns(msgspec.Struct, frozen=True):
             np.frombuffer(source, np.int32),
             np.frombuffer(severity, np.int8),
             np.frombuffer(entity, np.uint64),
+            np.frombuffer(stream, np.int64),
             np.frombuffer(features, np.float32).reshape(-1, len(FEATURES)),
         )
         lengths = {len(getattr(columns, name)) for name in cls.__struct_fields__[1:]}

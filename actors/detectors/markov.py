@@ -125,7 +125,7 @@ class Markov(Detector):
 
     >>> columns = lambda ids: Columns(("a",), *(np.zeros(len(ids), np.int64),) * 2, np.array(ids, np.int32),
     ...     np.zeros(len(ids), np.int32), np.zeros(len(ids), np.int8), np.zeros(len(ids), np.uint64),
-    ...     np.zeros((len(ids), 8), np.float32))
+    ...     np.zeros(len(ids), np.int64), np.zeros((len(ids), 8), np.float32))
     >>> markov = Markov()
     >>> _ = markov.score(columns([1, 2, 3] * 200))
     >>> markov.score(columns([1, 2, 2, 7])).raw.round(1).tolist()

@@ -10,6 +10,7 @@ import numpy as np
 from actors.parsing.masking import VARIABLE
 from protocol.columns import FEATURES, Columns
 from protocol.records import Event
+from protocol.streams import stream_key
 
 _MAX_SCANNED = 8192  # characters of a message that are counted
 _DIGITS = bytes(range(48, 58))
@@ -67,5 +68,6 @@ def build_columns(events: Sequence[Event], features: Sequence[tuple[float, ...]]
         np.array([names[event.source] for event in events], np.int32),
         np.array([event.severity for event in events], np.int8),
         np.array([entity_key(event.entities[0].uuid) if event.entities else 0 for event in events], np.uint64),
+        np.array([stream_key(event) for event in events], np.int64),
         np.array(features, np.float32).reshape(len(events), len(FEATURES)),
     )

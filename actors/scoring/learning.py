@@ -38,6 +38,7 @@ class Learning(msgspec.Struct, frozen=True):
             self.source,
             np.zeros(n, np.int8),
             np.zeros(n, np.uint64),
+            np.zeros(n, np.int64),
             np.zeros((n, len(FEATURES)), np.float32),
         )
 

@@ -16,6 +16,7 @@ from actors.syncing import sync_folder
 from protocol.clock import format_day
 from protocol.identity import decode_ulid
 from protocol.messages import LEAP, BatchKey, JudgedEvent, encode
+from protocol.streams import stream_key
 
 log = logging.getLogger(__name__)
 
@@ -209,12 +210,13 @@ def _insert_events(day: apsw.Connection, first: int, fresh: Sequence[JudgedEvent
                 event.template_id,
                 one.score,
                 body,
+                stream_key(event),
             )
         )
         texts.append((seq, event.message))
         for entity in event.entities:
             entities.add((schema.entity_key(entity.uuid), seq))
-    day.executemany("insert into events values(?, ?, ?, ?, ?, ?, ?, ?)", events)
+    day.executemany("insert into events values(?, ?, ?, ?, ?, ?, ?, ?, ?)", events)
     day.executemany("insert into event_entities values(?, ?)", sorted(entities))
     day.executemany("insert into event_text(rowid, message) values(?, ?)", texts)
 

@@ -9,9 +9,12 @@ import apsw
 
 from actors.storage import schema
 from actors.storage.day_reader import DayReader
+from actors.storage.migrations import layout_of
 from actors.storage.queries import EventQuery, UnknownId
 from protocol.identity import decode_ulid
 from protocol.messages import JudgedEvent, decode_judged_one
+
+STREAMS_SINCE = 2  # layout
 
 
 def _fts_words(text: str) -> str:
@@ -26,6 +29,7 @@ def _event_conditions(query: EventQuery) -> tuple[list[str], list[Any]]:
         ("event_ns >= ?", query.since_ns),
         ("event_ns < ?", query.until_ns),
         ("source = ?", query.source),
+        ("stream = ?", query.stream),
         ("severity >= ?", query.severity),
         ("template_id = ?", query.template_id),
         ("score >= ?", query.min_score),
@@ -55,7 +59,7 @@ def read_page(days: DayReader, query: EventQuery) -> tuple[list[JudgedEvent], in
     rows: list[tuple[int, JudgedEvent]] = []
     for path in days.paths(query.order):
         with days.open(path) as day:
-            if day is not None:
+            if day is not None and (query.stream is None or layout_of(day) >= STREAMS_SINCE):
                 left = query.limit + 1 - len(rows)
                 for seq, body in day.execute(sql, [*values, *(value for _, value in bounds), left]):
                     rows.append((seq, decode_judged_one(body)))

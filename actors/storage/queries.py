@@ -19,6 +19,7 @@ class EventQuery(msgspec.Struct, frozen=True):
     until_ns: int | None = None  # event_ns below
     after_id: str | None = None  # committed after this event
     source: str | None = None
+    stream: int | None = None  # key; days before layout 2 of their file know of none
     severity: int | None = None  # at least
     template_id: int | None = None
     entity: str | None = None  # UUID

@@ -18,6 +18,8 @@ counts once: the newest `main_writer.MOST_FOLDED`, far more than can be on their
 
 `batches` says which events came in one batch: whoever learns them again has to see them as they were seen before.
 
+`events.stream` is the key of the event's stream (`protocol.streams`); it is null for what was stored before layout 2.
+
 Commit sequence (`seq`) never falls, within a file and from one to the next. Where a damaged file was set aside it leaps:
 tag 0, which no spool has, notes in `position`, and for alerts in `counted`, the sequence after which it goes on.
 """
@@ -112,9 +114,12 @@ create index if not exists events_event_ns on events(event_ns);
 create virtual table if not exists event_text using fts5(message, content='', tokenize='unicode61');
 """
 
+DAY_2 = """
+alter table events add column stream integer;
+"""
 
 MAIN = Layout((MAIN_1, MAIN_2, MAIN_3))
-DAY = Layout((DAY_1,))
+DAY = Layout((DAY_1, DAY_2))
 
 
 class NotAStoreFile(apsw.CantOpenError):

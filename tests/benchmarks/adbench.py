@@ -30,7 +30,7 @@ def main() -> None:
             zeros = np.zeros(len(batch), np.int64)
             columns = Columns(
                 ("points",), zeros, zeros, zeros.astype(np.int32), zeros.astype(np.int32), zeros.astype(np.int8),
-                zeros.astype(np.uint64), batch,
+                zeros.astype(np.uint64), zeros, batch,
             )  # fmt: skip
             raw[i : i + 200] = np.nan_to_num(detector.score(columns).raw)
         print(f"{path.stem}: {len(points)} points, {int(label.sum())} abnormal, AUC {area_under_curve(raw, label):.3f}")

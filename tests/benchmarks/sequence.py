@@ -65,7 +65,7 @@ def report(name: str, rows: list[tuple[int, int]], truth: dict[int, int]) -> Non
         zeros = np.zeros(len(kind[part]), np.int64)
         columns = Columns(
             ("hdfs",), zeros, zeros, kind[part].astype(np.int32), zeros.astype(np.int32), zeros.astype(np.int8),
-            block[part].astype(np.uint64), np.zeros((len(zeros), len(FEATURES)), np.float32),
+            block[part].astype(np.uint64), zeros, np.zeros((len(zeros), len(FEATURES)), np.float32),
         )  # fmt: skip
         bits[part] = np.nan_to_num(detector.score(columns).raw)
     spent = time.perf_counter() - started

@@ -156,6 +156,7 @@ def test_columns_are_mapped_as_they_were_packed(n: int, random: object) -> None:
         seed.integers(0, 2, n).astype(np.int32),
         seed.integers(1, 25, n).astype(np.int8),
         seed.integers(0, 1 << 63, n).astype(np.uint64),
+        seed.integers(0, 1 << 62, n),
         seed.random((n, len(FEATURES))).astype(np.float32),
     )
     frames = batch.pack()

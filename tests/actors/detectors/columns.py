@@ -31,5 +31,6 @@ def make_batch(
         np.zeros(n, np.int32),
         np.full(n, 9, np.int8),
         np.broadcast_to(np.asarray(entities, np.uint64), n).copy(),
+        np.zeros(n, np.int64),
         np.full((n, len(FEATURES)), features, np.float32),
     )

@@ -28,6 +28,7 @@ def make_columns(n: int, seed: int, *, sources: int = 1, start_ns: int = START_N
         random.integers(0, sources, n).astype(np.int32),
         np.full(n, 9, np.int8),
         random.integers(0, 50, n).astype(np.uint64),
+        random.integers(0, 9, n),
         random.random((n, len(FEATURES)), np.float32),
     )
 
@@ -136,7 +137,7 @@ def test_ten_thousand_sources_stay_bounded(kind: type[Detector]) -> None:
         names = tuple(f"host-{k}-{i}" for i in range(200))
         named = Columns(
             names, columns.event_ns, columns.observed_ns, columns.template_id, np.arange(200, dtype=np.int32),
-            columns.severity, columns.entity, columns.features,
+            columns.severity, columns.entity, columns.stream, columns.features,
         )  # fmt: skip
         detector.score(named)
     detector.tick(START_NS + 60 * NS_PER_S)
@@ -151,7 +152,7 @@ def test_endless_kinds_stay_bounded(kind: type[Detector]) -> None:
         ids = np.arange(k * 200, k * 200 + 200)
         new = Columns(
             columns.sources, columns.event_ns, columns.observed_ns, ids.astype(np.int32), columns.source,
-            columns.severity, ids.astype(np.uint64) + np.uint64(1), columns.features,
+            columns.severity, ids.astype(np.uint64) + np.uint64(1), ids, columns.features,
         )  # fmt: skip
         detector.score(new)
     assert len(msgpack.packb(detector.snapshot())) < 4_000_000
@@ -175,7 +176,7 @@ def test_hostile_times(kind: type[Detector], event: str, observed: str) -> None:
     seen = columns.observed_ns if observed == "as they are" else HOSTILE_TIMES[observed].astype(np.int64)
     hostile = Columns(
         columns.sources, times, seen, -columns.template_id, columns.source, columns.severity,
-        columns.entity | np.uint64(1 << 63), np.full_like(columns.features, 7.0),
+        columns.entity | np.uint64(1 << 63), columns.stream, np.full_like(columns.features, 7.0),
     )  # fmt: skip
     for _ in range(3):
         assert len(detector.score(hostile).raw) == 300

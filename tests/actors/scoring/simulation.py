@@ -122,7 +122,7 @@ class Source:
         severity = (features[:, 7] * 24).astype(np.int8)
         return Columns(
             (self.name,), event_ns, np.sort(observed_ns), ids.astype(np.int32), np.zeros(n, np.int32), severity,
-            entity, features.astype(np.float32),
+            entity, np.zeros(n, np.int64), features.astype(np.float32),
         )  # fmt: skip
 
 

@@ -158,7 +158,7 @@ def real_columns(system: str, repeat: int) -> Iterator[Columns]:
         n = len(index)
         yield Columns(
             (system,), times, times, ids[index], np.zeros(n, np.int32), np.full(n, 9, np.int8), entities[index],
-            features[index],
+            np.zeros(n, np.int64), features[index],
         )  # fmt: skip
 
 

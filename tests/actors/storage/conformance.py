@@ -19,7 +19,8 @@ from actors.storage.store import ReadableStore, WritableStore
 from protocol.findings import Alert, Folded
 from protocol.identity import encode_ulid, entity_uuid
 from protocol.messages import Action, BatchKey, JudgedEvent, encode
-from tests.actors.storage.events import DAY_NS, NOON_NS, make_alert, make_batch
+from protocol.streams import stream_key
+from tests.actors.storage.events import DAY_NS, NOON_NS, make_alert, make_batch, make_event
 
 T = TypeVar("T")
 
@@ -180,11 +181,13 @@ def _check_events(reader: ReadableStore, model: Model) -> None:
     assert _events(reader, 3) == events and _events(reader, 3, order="desc") == events[::-1]
     middle = NOON_NS + 4_000_000
     user, word = entity_uuid("user", "user1"), "2"
+    web1 = stream_key(make_event(1, 1).event)
     filters: list[tuple[dict[str, Any], Callable[[JudgedEvent], bool]]] = [
         ({"since_ns": middle}, lambda one: one.event.event_ns >= middle),
         ({"until_ns": middle}, lambda one: one.event.event_ns < middle),
         ({"source": "syslog"}, lambda one: True),
         ({"source": "file"}, lambda one: False),
+        ({"stream": web1}, lambda one: one.event.fields["host"] == "web1"),
         ({"severity": 4}, lambda one: one.event.severity >= 4),
         ({"template_id": 2}, lambda one: one.event.template_id == 2),
         ({"entity": user}, lambda one: any(entity.uuid == user for entity in one.event.entities)),

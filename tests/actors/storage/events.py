@@ -15,7 +15,7 @@ def make_event(tag: int, sequence: int, *, message: str = "", source: str = "sys
     event = Event(
         encode_ulid(event_number(event_ns // 1_000_000, tag, sequence)), event_ns, event_ns, source, 1 + sequence % 24,
         message or f"request {sequence} of {tag}", 1 + sequence % 5, "request <*> of <*>",
-        [Entity("user", user, entity_uuid("user", user))], dict(fields),
+        [Entity("user", user, entity_uuid("user", user))], {"host": f"web{sequence % 2}", "app": "nginx", **fields},
     )  # fmt: skip
     return JudgedEvent(event, (sequence % 10) / 10, 0.5, None)
 

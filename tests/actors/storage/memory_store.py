@@ -19,6 +19,7 @@ from actors.storage.writer import Stored
 from protocol.findings import Alert, AlertState, Folded
 from protocol.identity import decode_ulid
 from protocol.messages import Action, ActionDone, BatchKey, JudgedEvent, encode
+from protocol.streams import stream_key
 
 T = TypeVar("T")
 
@@ -87,6 +88,7 @@ class MemoryStore:
             and (query.since_ns is None or one.event.event_ns >= query.since_ns)
             and (query.until_ns is None or one.event.event_ns < query.until_ns)
             and query.source in (None, one.event.source)
+            and query.stream in (None, stream_key(one.event))
             and (query.severity is None or one.event.severity >= query.severity)
             and query.template_id in (None, one.event.template_id)
             and (query.entity is None or query.entity in {entity.uuid for entity in one.event.entities})

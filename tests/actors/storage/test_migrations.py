@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from actors.storage.check import check_store
 from actors.storage.migrations import Layout, NewerStore, migrate, peek_layout
 from actors.storage.reader import AlertQuery, EventQuery, StoreReader
 from actors.storage.writer import StoreWriter
+from protocol.streams import stream_key
 from tests.actors.storage.events import DAY_NS, NOON_NS, make_alert, make_batch
 from tests.actors.storage.old_store import ALERTS, EVENTS, LAYOUTS, layout_of, make_newer, unpack
 
@@ -54,6 +56,18 @@ def test_a_store_of_every_earlier_layout_is_read_before_it_is_migrated_and_after
     assert list(check_store(folder, lambda _: None)) == []
     assert layout_of(schema.main_path(folder)) == schema.MAIN.number
     assert [layout_of(path) for path in schema.day_files(folder)][2:] == [schema.DAY.number] * 2
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_streams_are_known_of_what_was_stored_since_they_have_a_column(name: str, tmp_path: Path) -> None:
+    folder = unpack(name, tmp_path / "store")
+    key, events = make_batch(1, EVENTS + 1, 20)
+    asked = EventQuery(stream=stream_key(events[0].event))
+    assert StoreReader(folder).events(asked) == ([], None)
+    with closing(StoreWriter(folder)) as writer:
+        assert StoreReader(folder).events(asked) == ([], None)
+        writer.commit(key, events, [], NOON_NS + 3 * DAY_NS)
+        assert StoreReader(folder).events(asked) == (events[::2], None)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
