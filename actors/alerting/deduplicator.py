@@ -37,7 +37,6 @@ class Trouble(msgspec.Struct, array_like=True, gc=False):
     alert: str  # id of the one that was shown
     first_ns: int
     last_ns: int
-    folded: int = 0
 
 
 class Shown(msgspec.Struct, array_like=True, gc=False):
@@ -73,7 +72,6 @@ class Deduplicator:
         goes_on = trouble is not None and trouble.first_ns - self.quiet_ns <= now <= trouble.last_ns + self.quiet_ns
         if trouble is not None and goes_on and now - trouble.first_ns <= self.longest_ns:
             trouble.last_ns = max(trouble.last_ns, now)
-            trouble.folded += 1
             self.folded += 1
             self._open.move_to_end(alert.dedup_key)
             return trouble.alert
@@ -101,11 +99,6 @@ class Deduplicator:
                 trouble = self._open[alert.dedup_key]
         if state is not None and trouble is not None and trouble.alert == alert.id:
             trouble.last_ns = max(trouble.last_ns, state.last_ns)
-
-    def folded_into(self, dedup_key: str) -> int:
-        """Return how many alerts were folded into the one last shown for this key."""
-        trouble = self._open.get(dedup_key)
-        return trouble.folded if trouble else 0
 
     def statistics(self) -> dict[str, int]:
         return {"keys": len(self._open), "keys_max": KEYS, "folded": self.folded}

@@ -2,60 +2,75 @@
 
 from __future__ import annotations
 
-# Generic top-level domains in common use; a name under any other is not taken for a domain.
-_GENERIC = """
-com net org edu gov mil int info biz name pro mobi arpa aero coop museum jobs travel tel cat asia post io dev app
-cloud online site website space tech store shop xyz top club live life news blog today world global agency email
-network systems solutions services support security digital media design studio group company center zone expert guru
-host hosting press win bid loan trade date review stream download racing party science work click link icu vip buzz
-monster rest bar fun run codes tools software technology academy education university school health care clinic money
-finance financial bank insurance capital fund exchange market trading business consulting management partners ventures
-page wiki ninja rocks social chat photo photos pictures video games game bet casino poker kim wang men gdn ltd llc inc
-london berlin paris nyc tokyo amsterdam onion
-"""
+from functools import lru_cache
 
-# Country codes (ISO 3166-1 alpha-2, as delegated, with eu, su and uk).
-_COUNTRY = """
-ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bw by bz ca cc cd cf
-cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ga gd ge gf gg
-gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in iq ir is it je jm jo jp ke kg kh ki km kn kp
-kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mg mh mk ml mm mn mo mp mq mr ms mt mu mv mw mx my mz na nc
-ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si
-sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg
-vi vn vu wf ws ye yt za zm zw
-"""
+from publicsuffixlist import PublicSuffixList
 
-_PUBLIC = frozenset((_GENERIC + _COUNTRY).split())
-_PRIVATE_WORDS = """
-local lan internal localdomain intranet corp home localhost
-"""
-_PRIVATE = frozenset(_PRIVATE_WORDS.split())
-# Country codes and others that are file extensions, words or method names as well; two labels under them prove nothing.
-_AMBIGUOUS_WORDS = """
-sh py pl so md rs cc ps mk am pm st ai id is it in at to do no by be me my us as la name post info run zone link app
-date host work page tools read win bar data get download stream
-"""
-_AMBIGUOUS = frozenset(_AMBIGUOUS_WORDS.split())
-_CODE_ROOTS_WORDS = """
-com org net edu gov io java javax sun android androidx kotlin scala jdk dfs de uk
-"""
-_CODE_ROOTS = frozenset(_CODE_ROOTS_WORDS.split())
+_MAX_NAME = 253  # characters (RFC 1035, section 2.3.4, without the root)
+_MAX_LABEL = 63
+_PRIVATE = frozenset("local lan internal localdomain intranet corp home localhost".split())
+_ONION = "onion"  # no public suffix, and a domain all the same (RFC 7686)
+
+# Top-level domains that are file extensions, words or names of methods as well. Where the text does not say that it speaks of a
+# domain, two labels under these prove nothing,
+_AMBIGUOUS = frozenset(
+    """
+    ai am app as at bar be by cc date do download host id in info is it la link md me mk my name no page pl pm post ps py rs
+    run sh so st stream to tools us win work zone
+    """.split()
+)
+# and nothing does under these, which few names of machines have, and much code or many people.
+_WORDS = frozenset(
+    """
+    abc aco actor ads amazon android apple archi art audio author auto band best bio black blue boo book bot box build
+    builders buy cab cafe cal call cam camp car cards cars case cash cfa channel charity chrome circle city claims coffee
+    college community compare computer construction contact cool country coupon coupons courses cpa credit dad dance data
+    dating day deal dealer degree delivery delta diet direct directory discount dish docs doctor dog domains dot drive earth
+    eat eco energy engineer engineering enterprises equipment estate events exposed express fail faith family fan fans farm
+    farmers fast feedback fidelity film final fire fish fit fitness fly foo food ford forum foundation fox free frontier fyi
+    gallo gap garden george gift gifts gives giving glass google got graphics gratis green guide hair help here hot hotel
+    hotels house how ice immo industries ing ink institute insure international java joy kids kitchen land lat law lawyer
+    lease legal like limited lincoln living loans locker man map marketing marriott meet meme memorial menu microsoft mint
+    mobile moe mom mov movie new next norton now observer office one open oracle orange organic origins parts pay pet phone
+    pics pid pin ping pink place play plumbing plus porn prime prod productions progressive promo properties property
+    protection pub quest radio read red rehab reliance rent rentals repair report reviews rich rip rogers room safe safety
+    sale sas save schmidt schwarz search seat secure seek select seven shell shoes show silk singles ski skin sky smart smile
+    solar song spa sport spot star statebank stockholm storage study style supplies supply surf tab talk target tax team
+    tickets tips tires total town toys training trust tube tunes unicom uno vacations vet vision viva vote voting voyage
+    walter watch watches weather web webcam weber weir windows wine winners works wow wtf xbox you zero zip
+    """.split()
+)
+_CODE_ROOTS = frozenset("com org net edu gov io java javax sun android androidx kotlin scala jdk dfs de uk".split())
+_COMMON = frozenset(("com", "net", "org"))
+
+_SUFFIXES = PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
-def kind_of_name(name: str) -> str:
-    """Return `domain` or `host` for a dotted name in lower case, "" if it is neither."""
+@lru_cache(maxsize=16_384)
+def kind_of_name(name: str, *, stated: bool = False) -> str:
+    """Return `domain` or `host` for a dotted name in lower case, "" if it is neither.
+
+    A domain lies below a public suffix (publicsuffix.org, its ICANN part). `stated`: where the name stands says already that it
+    is one of a machine or a domain, as in a URL; so does a leading `www`.
+    """
     labels = name.split(".")
     last = labels[-1]
-    if len(labels) < 2 or len(name) > 253:
+    if len(labels) < 2 or len(name) > _MAX_NAME:
         return ""
-    if not all(0 < len(label) <= 63 and label[0] != "-" and label[-1] != "-" for label in labels):
+    if not all(0 < len(label) <= _MAX_LABEL and label[0] != "-" and label[-1] != "-" for label in labels):
         return ""
     if last in _PRIVATE:
         return "host"
-    if last not in _PUBLIC or "_" in labels[-2]:
+    if "_" in labels[-2] or all(label.isdecimal() for label in labels[:-1]):
         return ""
-    if labels[0] in _CODE_ROOTS and len(labels) > 2 and last not in ("com", "net", "org"):
-        return ""  # a Java package, written backwards
-    if last in _AMBIGUOUS and len(labels) == 2:
+    if not stated and labels[0] != "www" and _may_be_code(labels):
         return ""
-    return "" if all(label.isdecimal() for label in labels[:-1]) else "domain"
+    return "domain" if last == _ONION or _SUFFIXES.privatesuffix(name) is not None else ""
+
+
+def _may_be_code(labels: list[str]) -> bool:
+    """Say whether a name may as well be one of a file, a package, which is written the other way round, or a method."""
+    last = labels[-1]
+    if labels[0] in _CODE_ROOTS and last not in _COMMON and (len(labels) > 2 or len(last) > 2):
+        return True
+    return last in _WORDS or (len(labels) == 2 and last in _AMBIGUOUS)

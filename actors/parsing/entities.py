@@ -97,7 +97,7 @@ def _search(text: str) -> Iterator[_Found]:
         yield from _search_urls(text, taken)
     if "@" in text:
         for mail in _EMAIL.finditer(text):
-            if kind_of_name(mail[1].lower()) and not _is_taken(mail.start(), taken):
+            if kind_of_name(mail[1].lower(), stated=True) and not _is_taken(mail.start(), taken):
                 taken.append(mail.span())
                 yield mail.start(), "email", mail[0].lower()
     if "." in text:
@@ -127,7 +127,7 @@ def _search_urls(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
         value = url[0].rstrip(".,;:)]}")
         yield url.start(), "url", value
         name = url[1].rpartition("@")[2].partition(":")[0].lower()
-        kind = kind_of_name(name)
+        kind = kind_of_name(name, stated=True)
         if kind in ("domain", "host"):
             yield url.start(1), "domain" if kind == "domain" else "host", name
 
@@ -239,7 +239,7 @@ def canonical(kind: EntityType, value: str) -> tuple[EntityType, str] | None:
             return address
         name = value.lower().rstrip(".")
         shaped = re.fullmatch(r"[a-z0-9_](?:[\w.-]{0,253})", name) is not None and not name.isdecimal()
-        return (kind, name) if shaped and (kind == "host" or kind_of_name(name) == "domain") else None
+        return (kind, name) if shaped and (kind == "host" or kind_of_name(name, stated=True) == "domain") else None
     if kind == "url":
         return ("url", value if "://" in value else value.partition("?")[0]) if "/" in value else None
     if kind == "hash":

@@ -161,24 +161,3 @@ class Spot:
         when = np.frombuffer(state["when"], np.int64).tolist()
         self._peaks = deque(zip(when, np.frombuffer(state["peaks"]).tolist(), strict=True), maxlen=PEAKS)
         self._shape = (state["shape"][0], state["shape"][1])
-
-
-class DriftSpot:
-    """DSPOT: SPOT on the distance to the mean of the last `window` ordinary values (Siffer et al. 2017, Algorithm 3).
-
-    A measuring instrument for series; the blend uses SPOT, because its values are already relative to the recent past.
-    """
-
-    def __init__(self, risk: float = 1e-4, calibration: int = 1000, window: int = 20) -> None:
-        self.spot = Spot(risk, calibration)
-        self._recent: deque[float] = deque(maxlen=window)
-
-    def learn(self, value: float) -> bool:
-        """Learn one value and tell whether it was beyond the threshold."""
-        if len(self._recent) < (self._recent.maxlen or 0):
-            self._recent.append(value)
-            return False
-        alarm = bool(self.spot.learn(np.array([value - sum(self._recent) / len(self._recent)]))[0])
-        if not alarm:
-            self._recent.append(value)
-        return alarm

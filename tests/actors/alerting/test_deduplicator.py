@@ -19,7 +19,7 @@ def test_whatever_notices_the_volume_is_one_alert() -> None:
     ]
     deduplicator = Deduplicator()
     assert [deduplicator.admit(alert) for alert in causes] == [True, False, False, False]
-    assert deduplicator.folded_into("blended:volume_change:syslog") == 3
+    assert deduplicator.statistics()["folded"] == 3
     assert deduplicator.admit(alert_of_finding(finding("burst", 40, source="other")))
 
 

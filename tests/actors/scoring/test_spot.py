@@ -4,7 +4,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from actors.scoring.spot import DriftSpot, Spot
+from actors.scoring.spot import Spot
 
 
 @pytest.mark.parametrize("risk", [1e-2, 1e-3, 1e-4])
@@ -19,14 +19,6 @@ def test_realised_risk_is_the_requested_one(kind: str, risk: float) -> None:
     }[kind](100_000)
     realised = float(Spot(risk).learn(values).mean())
     assert risk / 2.5 < realised < risk * 2.5
-
-
-def test_drift_is_followed() -> None:
-    random = np.random.default_rng(8)
-    values = random.normal(size=20_000) + np.arange(20_000) / 100
-    spot, drift = Spot(1e-3), DriftSpot(1e-3)
-    assert spot.learn(values).mean() > 0.01
-    assert 2e-4 < np.mean([drift.learn(value) for value in values.tolist()]) < 4e-3
 
 
 def test_batches_do_not_matter_and_a_snapshot_goes_on() -> None:
