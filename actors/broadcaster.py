@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from actors.context import Context
 from protocol.messages import Committed, Status
+from protocol.metrics import BroadcasterMetrics
 
 
 async def run(context: Context) -> None:
-    context.report.ok()
+    metrics = context.report.measure(BroadcasterMetrics)
+    context.report.ready()
     async for message, frames in context.messages():
         if isinstance(message, Committed | Status):
             await context.emit(message, frames)
-            context.report.counters["messages"] += 1
+            metrics.messages += 1

@@ -10,33 +10,106 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from actors.signal import Signal
-from protocol.messages import BatchKey, Frame, Header, Isolate, Quarantine
+from protocol.messages import BatchKey, Frame, Header, Isolate, Quarantine, SpoolAccount
+from protocol.metrics import DropReason, Metrics
+
+# What can be wrong with an actor that works; `docs/operations.md` explains each.
+Condition = Literal[
+    "certificate", "files", "journalctl", "quarantine", "reading", "rules", "spool", "store", "sync", "templates"
+]
+State = Literal["starting", "ok", "degraded", "drained"]
+
+M = TypeVar("M", bound=Metrics)
 
 
 class Report:
-    """An actor's own account of itself; the runner sends it to the supervisor with every heartbeat."""
+    """An actor's own account of itself; the runner sends it to the supervisor with every heartbeat.
+
+    Its state is derived: `degraded` while any condition is set, else `ok` once it is ready, `starting` before.
+    """
 
     def __init__(self) -> None:
-        self.state = "starting"  # starting, ok, degraded
-        self.note = ""  # why, for people
-        self.counters: Counter[str] = Counter()  # only ever grow
-        self.gauges: dict[str, int] = {}
-        self.ledger: dict[str, int] = {}  # of receivers and the recorder: what `daemon/ledger.py` reads
+        self.progress = ""  # what it is at while it starts, for people
+        self.dropped: Counter[DropReason] = Counter()  # what was lost, by reason
+        self.statistics: dict[str, int] = {}  # sizes of a state, by names that a detector or follower gives them
+        self.spool: SpoolAccount | None = None  # of receivers
+        self.committed: dict[str, int] = {}  # of the recorder: {account of a spool: records stored}
         self.changed = Signal()  # the state is another one
+        self._metrics: list[Metrics] = []
+        self._conditions: dict[Condition, str] = {}
+        self._is_ready = self._has_drained = False
 
-    def ok(self) -> None:
-        self._become("ok", "")
+    # -- state
 
-    def degraded(self, note: str) -> None:
-        self._become("degraded", note)
+    @property
+    def state(self) -> State:
+        if self._has_drained:
+            return "drained"
+        if self._conditions:
+            return "degraded"
+        return "ok" if self._is_ready else "starting"
 
-    def _become(self, state: str, note: str) -> None:
-        if state != self.state:
+    @property
+    def note(self) -> str:
+        """Why the state is not `ok`, for people."""
+        return "; ".join(self._conditions.values()) or ("" if self._is_ready else self.progress)
+
+    def ready(self) -> None:
+        """Say that the actor has started."""
+        self._is_ready = True
+        self.changed.set()
+
+    def drained(self) -> None:
+        """Say that the actor has ended as it was told to."""
+        self._has_drained = True
+
+    def set(self, condition: Condition, note: str) -> bool:
+        """Say what is wrong; tell whether it was right before. Who sets a condition clears it, and nobody else does."""
+        is_new = condition not in self._conditions
+        self._conditions[condition] = note
+        if is_new:
             self.changed.set()
-        self.state, self.note = state, note
+        return is_new
+
+    def clear(self, condition: Condition) -> bool:
+        """Say that it is right again; tell whether it was wrong before."""
+        was_set = self._conditions.pop(condition, None) is not None
+        if was_set:
+            self.changed.set()
+        return was_set
+
+    def has(self, condition: Condition) -> bool:
+        """Tell whether a condition is set."""
+        return condition in self._conditions
+
+    # -- numbers
+
+    def measure(self, kind: type[M]) -> M:
+        """Return numbers that the report shows from now on."""
+        numbers = kind()
+        self._metrics.append(numbers)
+        return numbers
+
+    def drop(self, reason: DropReason, count: int) -> None:
+        """Count what is lost."""
+        self.dropped[reason] += count
+
+    @property
+    def counters(self) -> Counter[str]:
+        """All counters by name, those of drops as `dropped_` and the reason."""
+        total = Counter({f"dropped_{reason}": count for reason, count in self.dropped.items()})
+        for numbers in self._metrics:
+            for name, value in numbers.of_kind("counter"):
+                total[name] += value
+        return total
+
+    @property
+    def gauges(self) -> dict[str, int]:
+        """All gauges by name, statistics among them."""
+        return {name: value for numbers in self._metrics for name, value in numbers.of_kind("gauge")} | self.statistics
 
 
 class Context(Protocol):

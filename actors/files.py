@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from actors.context import Context
+from protocol.metrics import SnapshotMetrics
 from protocol.snapshot import SnapshotError, pack_snapshot, unpack_snapshot
 
 SNAPSHOT_EVERY_S = 15.0
@@ -71,7 +72,7 @@ class SnapshotFile:
     def __init__(self, context: Context, version: int) -> None:
         self._name = context.name
         self._version = version
-        self._report = context.report
+        self._metrics = context.report.measure(SnapshotMetrics)
         self._path = context.state_dir / "snapshots" / f"{context.name}.msgpack"
 
     def load(self) -> dict[str, Any] | None:
@@ -110,7 +111,7 @@ class SnapshotFile:
     def refuse(self, error: Exception) -> None:
         """Say that the snapshot is of no use; it is kept aside for whoever wants to know why."""
         log.error("the snapshot %s cannot be used (%s): starting cold", self._path, error)
-        self._report.counters["unusable_snapshots"] += 1
+        self._metrics.unusable_snapshots += 1
         with suppress(OSError):
             self._path.replace(self._path.with_suffix(".unusable"))
 
@@ -124,7 +125,7 @@ class SnapshotFile:
         try:
             await trio.to_thread.run_sync(write_whole, self._path, packed)
         except OSError as error:
-            self._report.counters["failed_snapshots"] += 1
+            self._metrics.failed_snapshots += 1
             log.error("cannot write the snapshot %s: %s", self._path, error)
             return False
         return True

@@ -37,6 +37,10 @@ class ChildHealth:
     def take_beat(self, beat: Beat) -> None:
         self.state, self.note = beat.state, beat.note
         self._counters = Counter(beat.counters)
+        for actor, edge in beat.edges.items():
+            self._counters[f"edge_{actor}_messages"] = edge.messages
+            self._counters[f"edge_{actor}_waits"] = edge.waits
+            self._counters[f"edge_{actor}_dropped"] = edge.dropped
         self.gauges = beat.gauges
 
     def take_death(self, *, down: bool, note: str) -> None:

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from daemon.health import ChildHealth
-from protocol.messages import Beat, account_name
+from protocol.messages import Beat, SpoolAccount, account_name
 
 LAG = 2  # checks, that is seconds: longer than a report is on its way
 
@@ -59,14 +59,14 @@ class SourceAccount:
         self._moments: deque[_Moment] = deque(maxlen=LAG + 1)
         self._said = 0
 
-    def take(self, ledger: Mapping[str, int]) -> None:
+    def take(self, spool: SpoolAccount) -> None:
         """Take in a receiver's beat."""
-        if ledger["tag"] != self.tag:  # its spool was deleted, and another begun
-            self.tag, self.committed = ledger["tag"], None
+        if spool.tag != self.tag:  # its spool was deleted, and another begun
+            self.tag, self.committed = spool.tag, None
             self._moments.clear()
-        self.accepted, self.acknowledged, self.damaged = ledger["accepted"], ledger["acknowledged"], ledger["damaged"]
+        self.accepted, self.acknowledged, self.damaged = spool.accepted, spool.acknowledged, spool.damaged
         self.spoke = True
-        if ledger.get("unsure"):
+        if spool.is_unsure:
             self._unsure = LAG
 
     def check(self, recorder_spoke: bool) -> str:
@@ -167,17 +167,17 @@ class Ledger:
         self._recorder_spoke = False
         self._gaps_said: dict[tuple[str, str], int] = {}
 
-    def take_beat(self, role: str, beat: Beat) -> None:
+    def take_beat(self, beat: Beat) -> None:
         """Take in what an actor reports."""
-        for actor, sent in beat.sent.items():
-            self._edge(beat.actor, actor).take_sent(beat.incarnation, sent)
+        for actor, edge in beat.edges.items():
+            self._edge(beat.actor, actor).take_sent(beat.incarnation, edge.messages)
         for actor, passed in beat.passed.items():
             seen = (passed.incarnation, passed.number)
             self._edge(actor, beat.actor).take_passed(beat.incarnation, seen, passed.handled, passed.gaps)
-        if role == "receiver" and beat.ledger:
-            self.sources.setdefault(beat.actor, SourceAccount(beat.actor)).take(beat.ledger)
-        elif role == "recorder" and beat.ledger:
-            self._store, self._recorder_spoke = beat.ledger, True
+        if beat.spool is not None:
+            self.sources.setdefault(beat.actor, SourceAccount(beat.actor)).take(beat.spool)
+        elif beat.committed:
+            self._store, self._recorder_spoke = beat.committed, True
 
     def _edge(self, sender: str, receiver: str) -> EdgeAccount:
         edge = self.edges.get((sender, receiver))

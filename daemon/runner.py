@@ -27,7 +27,7 @@ from daemon.logs import set_up_logging
 from daemon.trace import Trace, write_failure
 from daemon.transport import Post
 from protocol.edges import BOUND, Outputs
-from protocol.messages import BatchKey, Beat, Command, Frame, Header, Isolate, Notice, Quarantine, Rewire
+from protocol.messages import BatchKey, Beat, Command, EdgeCounts, Frame, Header, Isolate, Notice, Quarantine, Rewire
 
 BEAT_S = 0.25
 MAX_VERDICTS = 64
@@ -135,21 +135,18 @@ class ActorContext:
                     self._say_verdict.send_nowait(message)
 
     def _beat(self) -> Beat:
-        counters = dict(self.report.counters)
-        for actor, edge in self._post.statistics().items():
-            counters[f"edge_{actor}_messages"] = edge.messages
-            counters[f"edge_{actor}_waits"] = edge.waits
-            counters[f"edge_{actor}_dropped"] = edge.dropped
+        report, edges = self.report, self._post.statistics()
         return Beat(
             self.name,
             self._incarnation,
-            self.report.state,
-            self.report.note,
-            counters,
-            dict(self.report.gauges),
-            dict(self.report.ledger),
-            {actor: edge.messages for actor, edge in self._post.statistics().items()},
-            dict(self._data.passed),
+            report.state,
+            report.note,
+            report.counters,
+            report.gauges,
+            report.spool,
+            report.committed,
+            {actor: EdgeCounts(edge.messages, edge.waits, edge.dropped) for actor, edge in edges.items()},
+            self._data.passed,
         )
 
     async def beat(self) -> None:
@@ -160,7 +157,7 @@ class ActorContext:
                 await self.report.changed.wait()
 
     def close(self) -> None:
-        self.report.state = "drained"
+        self.report.drained()
         self._supervisor.send_nowait(self._beat())
         self._post.close()
 

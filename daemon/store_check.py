@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from actors.receivers.aside import Quarantined
-from actors.receivers.spool_copy import read_position, segments, whole_bytes
+from actors.receivers.quarantine import QuarantineFolder
+from actors.spool.copy import whole_bytes
+from actors.spool.position import path_of, read_position
+from actors.spool.segments import segments_in
 from actors.storage.check import Fault, check_store
 from actors.storage.store import store_folder
 from protocol.packing import PackingError, unpack, unpack_entries
@@ -23,7 +25,7 @@ def check_state(state_dir: Path, progress: Callable[[str], None]) -> Iterator[Fa
     yield from _check_journal(state_dir / "templates.journal")
     for path in sorted((state_dir / "snapshots").glob("*.msgpack")):
         yield from _check_snapshot(path)
-    quarantined = Quarantined(state_dir)
+    quarantined = QuarantineFolder(state_dir)
     for name in quarantined.names():
         try:
             quarantined.get(name)
@@ -34,13 +36,13 @@ def check_state(state_dir: Path, progress: Callable[[str], None]) -> Iterator[Fa
 def _check_spool(folder: Path) -> Iterator[Fault]:
     name = f"spool/{folder.name}"
     try:
-        read_position(folder / "position")
+        read_position(path_of(folder))
     except FileNotFoundError:
-        if segments(folder):
+        if segments_in(folder):
             yield Fault(f"{name}/position", "is missing", "what the spool holds will be sent again under new ids")
     except (OSError, ValueError) as error:
         yield Fault(f"{name}/position", str(error), "what the spool holds will be sent again under new ids")
-    for path in segments(folder):
+    for path in segments_in(folder):
         try:
             raw = path.read_bytes()
             if whole_bytes(raw) < len(raw) <= path.stat().st_size and whole_bytes(again := path.read_bytes()) < len(again):

@@ -237,7 +237,7 @@ class Supervisor:
         child.last_beat_s = trio.current_time()
         first = not child.is_ready and beat.state in ("ok", "degraded")
         child.health.take_beat(beat)
-        self._ledger.take_beat(child.spec.role, beat)
+        self._ledger.take_beat(beat)
         if first:
             child.note_ready(trio.current_time())
             if child.incarnation > 1 and child.spec.loses_batches:

@@ -173,6 +173,24 @@ class Passed(msgspec.Struct, array_like=True, frozen=True):
     gaps: int  # messages that are missing between two that came, from one living process to another
 
 
+class SpoolAccount(msgspec.Struct, array_like=True, frozen=True):
+    """A receiver's side of its account with the store, in records over the life of its spool (`daemon/ledger.py`)."""
+
+    tag: int  # of the spool
+    accepted: int
+    acknowledged: int
+    damaged: int = 0  # accepted, and then lost on disk
+    is_unsure: bool = False  # the store may hold records that the spool has forgotten
+
+
+class EdgeCounts(msgspec.Struct, array_like=True, frozen=True):
+    """What one incarnation sent along one edge."""
+
+    messages: int
+    waits: int  # sends that found the edge full and waited
+    dropped: int  # messages that found it full and were not sent
+
+
 class Beat(Header, tag="beat"):
     """Actor to supervisor, several times a second, from the actor's own loop."""
 
@@ -182,8 +200,9 @@ class Beat(Header, tag="beat"):
     note: str
     counters: dict[str, int]
     gauges: dict[str, int]
-    ledger: dict[str, int] = {}  # a receiver's or the recorder's account, see `daemon/ledger.py`
-    sent: dict[str, int] = {}  # {actor: messages sent to it by this incarnation}
+    spool: SpoolAccount | None = None  # of a receiver
+    committed: dict[str, int] = {}  # of the recorder: {account of a spool: records stored}
+    edges: dict[str, EdgeCounts] = {}  # {actor: what was sent to it by this incarnation}
     passed: dict[str, Passed] = {}  # {actor: what came from it}
 
 

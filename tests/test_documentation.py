@@ -11,9 +11,10 @@ from typing import get_args
 import msgspec
 import pytest
 
+from actors.context import Condition
 from actors.detectors.registry import DETECTORS, detector_class
 from actors.frontend import hub
-from actors.frontend.metrics import expose
+from actors.frontend.metrics import exposed_name
 from actors.frontend.openapi import openapi
 from actors.scoring import alerts
 from daemon.cli import COMMANDS, make_parser
@@ -25,6 +26,7 @@ from daemon.topology import child_specs
 from protocol.findings import AlertSeverity, Part, RuleKind
 from protocol.frames import AlertObject, EventObject, StatusFrame
 from protocol.messages import Message
+from protocol.metrics import DAEMON, METRICS, DropReason
 from protocol.records import ENTITY_TYPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,37 +181,32 @@ def test_every_route_and_its_parameters_are_documented(path: str) -> None:
         assert name in row.split("|")[2], f"{parameter['name']} is a parameter of {name} too"
 
 
-def metrics_of_the_code() -> set[str]:
-    """Return the names that `/metrics` would have if every actor had counted everything."""
-    code = "\n".join(path.read_text(encoding="utf-8") for path in CODE)
-    counters = dict.fromkeys(re.findall(r'counters\["(\w+)"\]', code), 1)
-    counters |= dict.fromkeys((f"edge_parser_{what}" for what in re.findall(r'counters\[f"edge_\{actor\}_(\w+)"\]', code)), 1)
-    gauges = dict.fromkeys(re.findall(r'gauges\["(\w+)"\]', code), 1)
+def metrics_of_the_code() -> dict[str, str]:
+    """Return all that `/metrics` can show: {name: kind}."""
+    catalogue = [*METRICS.items(), *DAEMON.items()]
     for name in DETECTORS:
-        gauges |= detector_class(name)().statistics()
-    account = {"restarts": 0, "restart_ms": 0, "state": "ok", "counters": counters, "gauges": gauges}
-    source = {"received": 1, "committed": 1, "in_flight": 0, "dropped": {"spool_full": 1}}
-    edge = {"from": "any", "to": "other", "sent": 1, "handled": 1, "lost": 0, "in_flight": 0}
-    ledger = {"sources": {"any": source}, "edges": [edge], "breaks": 0}
-    text = expose({"actors": {"any": account}, "ledger": ledger}, throughput_eps=0, queue_depth=0, queue_max=0)
-    return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+        assert set(detector_class(name)().statistics()) <= METRICS.keys(), name
+    return {exposed_name(name, metric.kind): metric.kind for name, metric in catalogue}
 
 
-def test_metrics_are_found_in_the_code() -> None:
-    assert {"tocsin_dropped_total", "tocsin_edge_waits_total", "tocsin_transitions"} <= metrics_of_the_code()
-
-
-def test_every_metric_is_documented_and_no_other() -> None:
-    documented = {name for name in rows(read("protocol.md")) if name.startswith("tocsin_")}
+def test_every_metric_is_documented_with_its_kind_and_no_other() -> None:
+    table = rows(read("protocol.md"))
+    documented = {name: table[name].split("|")[2].strip() for name in table if name.startswith("tocsin_")}
     assert metrics_of_the_code() == documented
 
 
 def test_every_reason_of_a_drop_is_documented() -> None:
-    code = "\n".join(path.read_text(encoding="utf-8") for path in CODE)
-    reasons = {*re.findall(r'counters\["dropped_(\w+)"', code), *re.findall(r'return "(spool_\w+)", ', code)}
-    assert {"spool_full", "spool_error"} <= reasons
-    for reason in reasons:
+    for reason in get_args(DropReason):
         assert f"`{reason}`" in rows(read("protocol.md"))["tocsin_dropped_total"], reason
+
+
+def test_every_condition_is_set_cleared_and_documented() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in CODE)
+    documented = rows(section(read("operations.md"), "Conditions")).keys()
+    assert set(get_args(Condition)) == documented
+    for condition in get_args(Condition):
+        for verb in ("set", "clear"):
+            assert re.search(rf'report\.{verb}\("{condition}"', code), f"{condition} is never {verb}"
 
 
 # -- the house

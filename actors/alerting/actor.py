@@ -19,6 +19,7 @@ from actors.storage.queries import AlertQuery
 from actors.storage.store import open_store_reader
 from protocol.findings import Alert, AlertState, Folded
 from protocol.messages import Drafted, Frame, Judged
+from protocol.metrics import AlertsMetrics
 
 VERSION = 1
 MOST_SHOWN = 1_000  # of the newest alerts in the store
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 class AlertsActor:
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._metrics = context.report.measure(AlertsMetrics)
         self._deduplicator = Deduplicator()
         self._snapshots = SnapshotFile(context, VERSION)
         if (state := self._snapshots.load()) is not None:
@@ -55,14 +57,13 @@ class AlertsActor:
         return shown, reader.alert_states(shown)
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
-        counters = self._context.report.counters
         placed = [(draft, self._deduplicator.shown_as(draft)) for draft in message.alerts]
         fired = tuple(draft for draft, alert in placed if alert == draft.id)
         folded = tuple(
             Folded(draft.id, alert, draft.ts_ns, draft.explanation) for draft, alert in placed if alert != draft.id
         )
-        counters["fired_alerts"] += len(fired)
-        counters["folded_alerts"] += len(folded)
+        self._metrics.fired_alerts += len(fired)
+        self._metrics.folded_alerts += len(folded)
         if message.key is not None or fired or folded:
             await self._context.emit(msgspec.structs.replace(message, alerts=fired, folded=folded), frames)
 
@@ -73,7 +74,7 @@ class AlertsActor:
 
     async def run(self) -> None:
         await self._look_at_shown()
-        self._context.report.ok()
+        self._context.report.ready()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_snapshots)
             async for message, frames in self._context.messages():

@@ -30,6 +30,7 @@ from protocol.clock import NS_PER_S
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
 from protocol.findings import Finding
 from protocol.messages import BatchKey, Events, Findings, Frame, Scored
+from protocol.metrics import DetectorMetrics
 
 TICK_S = 1.0
 MOST_TICKS = 600  # made up for at once; a longer time that nobody watched is passed over
@@ -60,6 +61,7 @@ class DetectorActor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._report = context.report
+        self._metrics = self._report.measure(DetectorMetrics)
         self._class: type[Detector] = load_class(context.settings["class"], Detector)
         self._detector = self._class()
         self._learnt = Cursor()
@@ -101,7 +103,7 @@ class DetectorActor:
                     await self._pass_time(int(batch.columns.observed_ns[-1]))
                     self._detector.score(batch.columns)
                 self._learnt.take(batch.key.tag, batch.key.first, batch.key.count)
-                self._report.counters["caught_up_events"] += len(batch.columns)
+                self._metrics.caught_up_events += len(batch.columns)
                 await trio.lowlevel.checkpoint()
         self._context.begin(None)
 
@@ -148,10 +150,10 @@ class DetectorActor:
         self._look_at_clock()
         is_new = bool(self._learnt.take(message.key.tag, message.key.first, message.key.count))
         scores = self._detector.score(columns, learn=is_new)
-        self._report.counters["scored_events"] += len(columns)
+        self._metrics.scored_events += len(columns)
         answer = Answer(scores, self._detector.is_warm())
         self._answers.keep(message.key, answer)
-        self._report.counters["answers_given_up"] = self._answers.given_up
+        self._metrics.answers_given_up = self._answers.given_up
         return answer
 
     async def _tick(self, now_ns: int) -> None:
@@ -177,21 +179,20 @@ class DetectorActor:
         return now_ns
 
     async def _keep_time(self) -> None:
-        gauges = self._report.gauges
         while True:
             await trio.sleep(TICK_S)
             async with self._one_at_a_time:
                 if trio.current_time() < self._settled_s:
                     await self._catch_up()
                 await self._tick(self._look_at_clock())
-            gauges.update(self._detector.statistics())
-            gauges["warm"] = int(self._detector.is_warm())
+            self._report.statistics = self._detector.statistics()
+            self._metrics.warm = int(self._detector.is_warm())
 
     async def run(self) -> None:
         with trio.move_on_after(CATCH_UP_S):
             await self._catch_up()
         self._context.begin(None)
-        self._report.ok()
+        self._report.ready()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._snapshots.keep, self._state)

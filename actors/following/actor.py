@@ -26,6 +26,7 @@ from actors.storage.store import open_store_reader
 from actors.unsettled import Unsettled
 from protocol.findings import Alert
 from protocol.messages import Committed, Drafted, Frame, JudgedEvent, decode_judged
+from protocol.metrics import FollowerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class FollowerActor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._report = context.report
+        self._metrics = self._report.measure(FollowerMetrics)
         self._class: type[Follower] = load_class(context.settings["class"], Follower)
         self._follower = self._class()
         self._cursor = Cursor()
@@ -74,7 +76,7 @@ class FollowerActor:
             if line == EVENTS:
                 events, missing = await self._replay.events(missing)
                 drafts = self._take_events(events, begin, upto=missing)
-                self._report.counters["caught_up_events"] += len(events)
+                self._metrics.caught_up_events += len(events)
             else:
                 try:
                     alerts, missing = await self._replay.alerts(missing)
@@ -87,13 +89,13 @@ class FollowerActor:
     def _take_events(self, events: Sequence[JudgedEvent], first: int, *, upto: Stretch | None = None) -> Sequence[Alert]:
         """Take in events and note it, with nothing in between: a snapshot has both or neither."""
         new = self._note(EVENTS, first, len(events), upto)
-        self._report.counters["followed_events"] += len(events) - new
+        self._metrics.followed_events += len(events) - new
         return self._follower.take_events(events[new:]) if events[new:] else ()
 
     def _take_alerts(self, alerts: Sequence[Alert], first: int, *, upto: Stretch | None = None) -> Sequence[Alert]:
         new = self._note(ALERTS, first, len(alerts), upto)
         others = [alert for alert in alerts[new:] if alert.rule_kind != self._class.rule_kind]
-        self._report.counters["followed_alerts"] += len(others)
+        self._metrics.followed_alerts += len(others)
         return self._follower.take_alerts(others) if others else ()
 
     def _note(self, line: int, first: int, count: int, upto: Stretch | None) -> int:
@@ -105,20 +107,20 @@ class FollowerActor:
         if drafts:
             for draft in drafts:
                 self._drafts.add(draft.id, draft)
-            self._report.counters["drafted_alerts"] += len(drafts)
+            self._metrics.drafted_alerts += len(drafts)
             await self._context.emit(Drafted(tuple(drafts)))
 
     # -- life
 
     async def _show_statistics(self) -> None:
         while True:
-            self._report.gauges.update(self._follower.statistics())
+            self._report.statistics = self._follower.statistics()
             await trio.sleep(1.0)
 
     async def run(self) -> None:
         if not self._snapshots.take_up(self._restore):
             self._follower, self._cursor = self._class(), Cursor()
-        self._report.ok()
+        self._report.ready()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._snapshots.keep, self._state)
             nursery.start_soon(self._drafts.keep_sending, self._context, lambda drafts: Drafted(tuple(drafts)))

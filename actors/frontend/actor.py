@@ -21,6 +21,7 @@ from actors.storage.errors import STORE_ERRORS
 from actors.storage.store import open_store_reader
 from protocol.frames import alert_frame, event_frame, status_frame
 from protocol.messages import ActionDone, Committed, Frame, Status, decode_judged
+from protocol.metrics import FrontEndMetrics
 
 MAX_CONNECTIONS = 1_024
 GOODBYE_S = 0.5
@@ -39,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True):
 class FrontEnd:
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._metrics = context.report.measure(FrontEndMetrics)
         settings = msgspec.convert(context.settings, Settings)
         guard = Guard(settings.listen, settings.token, settings.allowed_origins)
         reader = open_store_reader(context.state_dir)
@@ -58,7 +60,7 @@ class FrontEnd:
             log.error("cannot frame what was missed: %s", error)
         events = self._take(EVENTS, message.first, message.count)
         alerts = self._take(ALERTS, first_alert, len(message.alerts))
-        self._context.report.counters["framed_events"] += events
+        self._metrics.framed_events += events
         if self._door.hub.clients and events:
             self._door.hub.publish([event_frame(event) for event in decode_judged(frames[0])[-events:]])
         if self._door.hub.clients and alerts:
@@ -76,7 +78,7 @@ class FrontEnd:
         if len(missing) > MAX_MISSING and self._door.hub.clients:
             self._door.hub.close_all(CLOSE_TRY_AGAIN, "frames were lost: reconnect and read the history")
         while missing and self._door.hub.clients and len(missing) <= MAX_MISSING:
-            self._context.report.counters["recovered_events"] += min(len(missing), PAGE_FRAMES)
+            self._metrics.recovered_events += min(len(missing), PAGE_FRAMES)
             events, missing = await self._replay.events(missing)
             self._door.hub.publish([event_frame(event) for event in events])
             await self._wait_for_clients()
@@ -84,7 +86,7 @@ class FrontEnd:
     async def _frame_missing_alerts(self, missing: Stretch) -> None:
         """Frame alerts out of the store."""
         while missing and self._door.hub.clients:
-            self._context.report.counters["recovered_alerts"] += min(len(missing), PAGE_FRAMES)
+            self._metrics.recovered_alerts += min(len(missing), PAGE_FRAMES)
             alerts, missing = await self._replay.alerts(missing)
             self._door.hub.publish([alert_frame(alert) for alert in alerts])
             await self._wait_for_clients()
@@ -98,13 +100,12 @@ class FrontEnd:
     async def _take_status(self, status: Status) -> None:
         self._door.status = status
         self._door.hub.publish([status_frame(status)])
-        gauges, counters = self._context.report.gauges, self._context.report.counters
-        gauges["websocket_clients"] = len(self._door.hub.clients)
-        gauges["damaged_days"] = len(self._door.reader.damaged_days())
-        gauges["http_connections"] = self._statistics.open
-        counters["closed_too_slow"] = self._door.hub.closed_too_slow + self._statistics.too_slow
-        counters["refused_connections"] = self._statistics.refused
-        counters["failed_connections"] = self._statistics.failed
+        self._metrics.websocket_clients = len(self._door.hub.clients)
+        self._metrics.damaged_days = len(self._door.reader.damaged_days())
+        self._metrics.http_connections = self._statistics.open
+        self._metrics.closed_too_slow = self._door.hub.closed_too_slow + self._statistics.too_slow
+        self._metrics.refused_connections = self._statistics.refused
+        self._metrics.failed_connections = self._statistics.failed
 
     async def _receive(self, drained: trio.Event) -> None:
         async for message, frames in self._context.messages():
@@ -126,7 +127,7 @@ class FrontEnd:
         drained = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._receive, drained)
-            self._context.report.ok()
+            self._context.report.ready()
             await serve(
                 make_app(self._door),
                 self._context.sockets["http"],

@@ -14,6 +14,7 @@ from actors.parsing.journal import TemplateJournal, births
 from actors.parsing.parse import Parser
 from actors.syncing import SYNC_S, Fsync, sync_all
 from protocol.messages import Events, Frame, Parsed, Records, decode_records, encode
+from protocol.metrics import ParserMetrics, SyncMetrics
 
 RETRY_S = 0.5
 
@@ -29,6 +30,8 @@ class ParserActor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._report = context.report
+        self._metrics = self._report.measure(ParserMetrics)
+        self._sync_metrics = self._report.measure(SyncMetrics)
         settings = msgspec.convert(context.settings, Settings)
         self._parser = Parser({source: ZoneInfo(name) for source, name in settings.zones.items()})
         self._journal = TemplateJournal(context.state_dir / "templates.journal", settings.fsync)
@@ -40,21 +43,22 @@ class ParserActor:
         while True:
             try:
                 self._journal.begin(births(self._parser.drain.snapshot()))
+                self._report.clear("templates")
                 return
             except OSError as error:
                 await self._wait_for_disk(error)
 
     async def _wait_for_disk(self, error: OSError) -> None:
-        self._report.degraded(f"cannot write the journal of templates: {error.strerror}")
+        self._report.set("templates", f"cannot write the journal of templates: {error.strerror}")
         await trio.sleep(RETRY_S)
 
     async def _take(self, message: Records, frames: Sequence[Frame]) -> None:
         key = message.key
         events, columns = self._parser.parse(decode_records(frames[0]), key.tag, key.first)
         await self._write_journal()
-        self._report.counters["parsed_events"] += len(events)
-        self._report.counters["parse_errors"] = self._parser.errors_total
-        self._report.gauges["templates"] = len(self._parser.drain)
+        self._metrics.parsed_events += len(events)
+        self._metrics.parse_errors = self._parser.errors_total
+        self._metrics.templates = len(self._parser.drain)
         whole: list[Frame] = [*columns.pack(), encode(events)]
         given = await self._context.emit(Events(key, columns.sources), whole)
         await self._context.emit(Parsed(key, columns.sources, given), whole)
@@ -67,15 +71,14 @@ class ParserActor:
                 self._journal.append(changes)
                 if self._journal.is_long:
                     await self._begin_journal()
-                if self._report.state != "ok":
-                    self._report.ok()
+                self._report.clear("templates")
                 return
             except OSError as error:
                 await self._wait_for_disk(error)
 
     async def run(self) -> None:
         await self._begin_journal()
-        self._report.ok()
+        self._report.ready()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_synced)
             async for message, frames in self._context.messages():
@@ -90,7 +93,7 @@ class ParserActor:
             await trio.sleep(SYNC_S)
             descriptors = self._journal.unsynced.take()
             if descriptors and (error := await trio.to_thread.run_sync(sync_all, descriptors)):
-                self._report.counters["failed_syncs"] += 1
+                self._sync_metrics.failed_syncs += 1
                 log.error("cannot force the journal of templates to disk (%s): it is written anew", error.strerror)
                 await self._begin_journal()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import glob
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -21,8 +21,9 @@ import trio
 from actors.context import Context
 from actors.receivers.inotify import ATTRIB, CREATE, DELETE, MODIFY, MOVED_FROM, MOVED_TO, Inotify
 from actors.receivers.intake import Intake, IntakeSettings
-from actors.receivers.spool import SpoolFull
 from actors.receivers.tailing import Line, Tail
+from actors.record_log import LogFull
+from protocol.metrics import FileMetrics
 from protocol.records import Record
 
 WATCHED = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE
@@ -31,7 +32,6 @@ RETRY_S = 0.5
 ROTATED_S = 10.0  # a file that was renamed away is closed when nothing was written to it for this long
 REST_S = 2.0  # a last line without a newline is handed on when it has been there for this long
 LOOK_AGAIN_S = 30.0  # for directories that were not there, and changes that the kernel lost
-FAULTS = ("cannot watch", "cannot read", "more than")  # how the notes begin that a later look takes back
 PATTERNS = "patterns"  # among the cursors: the patterns that were used before
 
 
@@ -47,12 +47,13 @@ class FileReceiver:
         self._settings = msgspec.convert(context.settings, Settings)
         self._intake = Intake(context, self._settings)
         self._report = context.report
+        self._metrics = self._report.measure(FileMetrics)
         self._tails: dict[str, Tail] = {}  # {path: open file}
         self._retired: dict[str, Tail] = {}  # {key: file that was renamed away or deleted, and may still be written to}
         self._quiet: dict[str, tuple[int, float]] = {}  # {key: end of what was read of it, since when}
         self._inotify = Inotify()
         self._directories: dict[int, str] = {}  # {watch: directory, or file behind a symbolic link}
-        self._old_patterns: list[str] = self._intake.spool.cursors.get(PATTERNS, [])
+        self._old_patterns: list[str] = self._intake.cursors.get(PATTERNS, [])
         self._one_at_a_time = trio.Lock()
         self._unwatched: dict[str, str] = {}  # {directory: why}
         self._unreadable: dict[str, str] = {}  # {path: why}
@@ -87,12 +88,12 @@ class FileReceiver:
                 self._unreadable[path] = f"more than {MAX_FILES} files match; {_shown(path)} is not read"
                 break
             self._open(path, from_start=known_pattern or self._settings.from_start)
-        self._report.counters["unreadable_files"] += len(self._unreadable.keys() - before.keys())
-        self._report.gauges["open_files"] = len(self._tails)
+        self._metrics.unreadable_files += len(self._unreadable.keys() - before.keys())
+        self._metrics.open_files = len(self._tails)
         if faults := [*self._unreadable.values(), *self._unwatched.values()]:
-            self._report.degraded(faults[0])
-        elif self._report.note.startswith(FAULTS):
-            self._report.ok()
+            self._report.set("files", faults[0])
+        else:
+            self._report.clear("files")
 
     def _open(self, path: str, *, from_start: bool) -> None:
         try:
@@ -100,7 +101,7 @@ class FileReceiver:
             key = f"{status.st_dev}:{status.st_ino}"
             if self._is_open(key, path):
                 return
-            self._tails[path] = Tail(path, self._intake.spool.cursors.get(key), from_start=from_start)
+            self._tails[path] = Tail(path, self._intake.cursors.get(key), from_start=from_start)
         except OSError as error:
             self._unreadable[path] = f"cannot read {_shown(path)}: {error.strerror}"
             return
@@ -125,7 +126,7 @@ class FileReceiver:
         """Finish what was renamed away meanwhile, open everything, and note where each file begins."""
         self._watch_directories()
         self._open_new()
-        before = self._intake.spool.cursors
+        before = self._intake.cursors
         self._note_cursors(before)  # of new files too, at once: should we be killed, they may be renamed before we are back
         kept: dict[str, Any] = {}
         for key, cursor in before.items():
@@ -141,10 +142,10 @@ class FileReceiver:
         self._old_patterns = self._settings.paths
         self._note_cursors(kept)
 
-    def _note_cursors(self, others: dict[str, Any]) -> None:
+    def _note_cursors(self, others: Mapping[str, Any]) -> None:
         """Write down where each open file stands, besides `others`."""
         ours = {tail.key: tail.cursor() for tail in (*self._tails.values(), *self._retired.values())}
-        self._intake.spool.set_cursors(others | {PATTERNS: self._settings.paths} | ours)
+        self._intake.set_cursors({**others, PATTERNS: self._settings.paths} | ours)
 
     # -- reading
 
@@ -153,7 +154,7 @@ class FileReceiver:
             await self._intake.wait_credit()
             before = tail.truncations
             lines = tail.read(self._intake.batch_records)
-            self._report.counters["truncations"] += tail.truncations - before
+            self._metrics.truncations += tail.truncations - before
             if lines is None:
                 return
             if lines:
@@ -165,13 +166,14 @@ class FileReceiver:
         """Spool lines, one batch at most, together with the offset behind them; wait while the spool refuses."""
         now_ns, source, origin = time.time_ns(), self._settings.source, _shown(tail.path)
         records = [Record(now_ns, source, "line", origin, line.body, line.cut) for line in lines]
-        self._report.counters["cut_records"] += sum(line.cut for line in lines)
+        self._metrics.cut_records += sum(line.cut for line in lines)
         while records:
             try:
                 self._intake.put_batch(records, {tail.key: tail.cursor()})
+                self._report.clear("reading")
                 return
-            except (SpoolFull, OSError) as error:
-                self._report.degraded(f"cannot spool, reading waits: {error}")
+            except (LogFull, OSError) as error:
+                self._report.set("reading", f"cannot spool, reading waits: {error}")
                 await trio.sleep(RETRY_S)
 
     async def _retire(self, tail: Tail) -> None:
@@ -185,7 +187,7 @@ class FileReceiver:
             self._open_new()
         elif not _stands_at(path, self._tails[path]):
             await self._retire(self._tails.pop(path))
-            self._report.counters["rotations"] += 1
+            self._metrics.rotations += 1
             self._open_new()
         if path in self._tails:
             await self._read_to_end(self._tails[path])
@@ -242,9 +244,9 @@ class FileReceiver:
         tail.close()
         del self._retired[tail.key]
         self._quiet.pop(tail.key, None)
-        cursors = self._intake.spool.cursors
+        cursors = self._intake.cursors
         if len(cursors) > 2 * MAX_FILES:
-            cursors.pop(next(key for key in cursors if key != PATTERNS), None)
+            self._intake.forget_cursor(next(key for key in cursors if key != PATTERNS))
 
     # -- life
 
@@ -262,7 +264,7 @@ class FileReceiver:
         self._inotify.close()
 
     async def _read(self) -> None:
-        self._report.ok()
+        self._report.ready()
         await self._begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_now_and_then)

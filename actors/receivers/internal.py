@@ -16,9 +16,9 @@ import msgspec
 import trio
 
 from actors.context import Context
-from actors.receivers.aside import Quarantined
 from actors.receivers.intake import Intake, IntakeSettings
-from actors.receivers.spool import SpoolFull
+from actors.receivers.quarantine import QuarantineFolder
+from actors.record_log import LogFull
 from protocol.messages import Header, Notice, Request, encode
 from protocol.records import OtlpRecord, Record
 
@@ -52,7 +52,7 @@ def record_of(notice: Notice, source: str) -> Record:
 async def run(context: Context) -> None:
     settings = msgspec.convert(context.settings, Settings)
 
-    quarantined = Quarantined(context.state_dir)
+    quarantined = QuarantineFolder(context.state_dir)
 
     def take(message: Header) -> None:
         if isinstance(message, Notice):
@@ -64,13 +64,13 @@ async def run(context: Context) -> None:
         try:
             intake.put_batch([quarantined.get(name).record])
             quarantined.delete(name)
-        except (LookupError, SpoolFull, OSError) as error:
+        except (LookupError, LogFull, OSError) as error:
             log.error("cannot send %s again: %s", name, error)
 
     intake = Intake(context, settings, take=take)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(intake.run)
-        context.report.ok()
+        context.report.ready()
         await context.wait_drain()
         await intake.drain()
         nursery.cancel_scope.cancel()

@@ -24,8 +24,9 @@ from actors.receivers.intake import Intake, IntakeSettings
 from actors.receivers.journal_export import ExportDecoder, ExportError, JournalEntry
 from actors.receivers.journalctl import Journalctl
 from actors.receivers.own_lines import OwnLines, own_services
-from actors.receivers.spool import SpoolFull
+from actors.record_log import LogFull
 from protocol.messages import encode
+from protocol.metrics import JournaldMetrics
 from protocol.records import JournalRecord, Record
 
 CURSOR = "cursor"
@@ -34,7 +35,6 @@ MAX_RETRY_S = 60.0
 SETTLED_S = 2.0  # a journalctl that has run for so long is taken for one that works
 SPOOL_RETRY_S = 0.5
 _BOOT = re.compile(r"(?:^|;)b=([0-9a-f]{32})(?:;|$)")  # in a cursor
-FAULT = "journalctl"  # how the notes begin that a journalctl which works takes back
 
 
 class Settings(IntakeSettings, frozen=True):
@@ -49,7 +49,8 @@ class JournaldReceiver:
         self._settings = msgspec.convert(context.settings, Settings)
         self._intake = Intake(context, self._settings)
         self._report = context.report
-        self._cursor: str = self._intake.spool.cursors.get(CURSOR, "")  # of the last entry, be it one of our own
+        self._metrics = self._report.measure(JournaldMetrics)
+        self._cursor: str = self._intake.cursors.get(CURSOR, "")  # of the last entry, be it one of our own
         self._known = bool(self._cursor)
         self._taken = 0  # entries, our own too
         self._own = OwnLines(own_services(Path("/proc/self/cgroup").read_text()), os.getppid())
@@ -61,7 +62,7 @@ class JournaldReceiver:
 
     async def _follow(self) -> None:
         """Follow the journal for good, with one journalctl after another."""
-        self._report.ok()
+        self._report.ready()
         retry_s = RETRY_S
         while True:
             before = self._taken
@@ -70,8 +71,8 @@ class JournaldReceiver:
                 fault = await self._read_one()
             except OSError as error:
                 fault = str(error)
-            self._report.counters["journalctl_ends"] += 1
-            self._report.degraded(f"{FAULT} has ended and is started again: {fault}")
+            self._metrics.journalctl_ends += 1
+            self._report.set("journalctl", f"journalctl has ended and is started again: {fault}")
             if self._taken > before:
                 retry_s = RETRY_S
             await trio.sleep(retry_s)
@@ -93,7 +94,7 @@ class JournaldReceiver:
             raise OSError(said)
         if entries:  # else there is nothing yet, and its beginning is its end
             self._cursor = _cursor_of(entries[-1])
-            self._intake.spool.set_cursors({CURSOR: self._cursor})
+            self._intake.set_cursors({CURSOR: self._cursor})
         self._known = True
 
     async def _read_one(self) -> str:
@@ -142,8 +143,7 @@ class JournaldReceiver:
                 piece = await journalctl.receive()
             if patience.cancelled_caught:
                 settled_s = math.inf
-                if self._report.note.startswith(FAULT):
-                    self._report.ok()
+                self._report.clear("journalctl")
                 continue
             if not piece:
                 return
@@ -153,15 +153,16 @@ class JournaldReceiver:
         """Spool entries together with the cursor of the last; wait while the spool refuses."""
         others = [entry for entry in entries if not self._own.covers(entry)]
         self._taken += len(entries)
-        self._report.counters["own_records"] += len(entries) - len(others)
-        self._report.counters["cut_records"] += sum(bool(entry.cut) for entry in others)
+        self._metrics.own_records += len(entries) - len(others)
+        self._metrics.cut_records += sum(bool(entry.cut) for entry in others)
         records = [self._record(entry) for entry in others]
         while records:
             try:
                 self._intake.put_batch(records, {CURSOR: _cursor_of(others[-1])})
+                self._report.clear("reading")
                 break
-            except (SpoolFull, OSError) as error:
-                self._report.degraded(f"cannot spool, reading waits: {error}")
+            except (LogFull, OSError) as error:
+                self._report.set("reading", f"cannot spool, reading waits: {error}")
                 await trio.sleep(SPOOL_RETRY_S)
         if entries:
             self._cursor = _cursor_of(entries[-1])

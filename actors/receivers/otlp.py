@@ -27,7 +27,8 @@ from actors.http.server import ServerStatistics, make_config, serve
 from actors.receivers.intake import Intake, IntakeSettings
 from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate, pack_records
 from actors.receivers.requests import OpenRequests, digest_of
-from actors.receivers.spool import SpoolFull
+from actors.record_log import LogFull
+from protocol.metrics import OtlpMetrics
 from protocol.records import Record
 
 GRPC_PATH = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -67,8 +68,9 @@ class OtlpReceiver:
         self._context = context
         self._settings = msgspec.convert(context.settings, Settings)
         self._intake = Intake(context, self._settings)
-        self._requests = OpenRequests(self._intake.spool.cursors.get(REQUESTS, {}), trio.current_time())
+        self._requests = OpenRequests(self._intake.cursors.get(REQUESTS, {}), trio.current_time())
         self._report = context.report
+        self._metrics = self._report.measure(OtlpMetrics)
         self._statistics = ServerStatistics(MAX_CONNECTIONS)
         self._decoding = trio.CapacityLimiter(1)
 
@@ -93,17 +95,17 @@ class OtlpReceiver:
         self, scope: dict[str, Any], headers: Headers, body: bytes | None, peer: str, send: Send
     ) -> None:
         if scope["path"] != GRPC_PATH:
-            self._report.counters["rejected_requests"] += 1
+            self._metrics.rejected_requests += 1
             await _send_grpc(send, UNIMPLEMENTED, f"only {GRPC_PATH} is served")
             return
         try:
             encoding = headers.get(b"grpc-encoding", b"").decode("latin-1") or ("gzip" if body and body[0] & 1 else "")
             await self._accept(*await self._decode(_decode_grpc, body, encoding), peer)
         except OtlpError as error:
-            self._report.counters["rejected_requests"] += 1
+            self._metrics.rejected_requests += 1
             await _send_grpc(send, INVALID_ARGUMENT, str(error))
         except Unavailable as error:
-            self._report.counters["deferred_requests"] += 1
+            self._metrics.deferred_requests += 1
             await _send_grpc(send, UNAVAILABLE, str(error), retry=True)
         else:
             await _send_grpc(send, OK, "")
@@ -114,23 +116,23 @@ class OtlpReceiver:
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().decode("latin-1").lower()
         if scope["path"] != HTTP_PATH or scope["method"] != "POST":
             status = 404 if scope["path"] != HTTP_PATH else 405
-            self._report.counters["rejected_requests"] += 1
+            self._metrics.rejected_requests += 1
             await _send_http(send, status, kind, f"POST {HTTP_PATH} is what is served here")
             return
         try:
             if body is None:
                 raise OtlpError(f"the body has more than {MAX_BODY_BYTES} bytes")
             if kind not in ("application/x-protobuf", "application/json"):
-                self._report.counters["rejected_requests"] += 1
+                self._metrics.rejected_requests += 1
                 await _send_http(send, 415, kind, "use application/x-protobuf or application/json")
                 return
             encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
             await self._accept(*await self._decode(_decode_http, body, encoding, kind), peer)
         except OtlpError as error:
-            self._report.counters["rejected_requests"] += 1
+            self._metrics.rejected_requests += 1
             await _send_http(send, 400, kind, str(error))
         except Unavailable as error:
-            self._report.counters["deferred_requests"] += 1
+            self._metrics.deferred_requests += 1
             await _send_http(send, 503, kind, str(error))
         else:
             await _send_http(send, 200, kind, "")
@@ -149,11 +151,11 @@ class OtlpReceiver:
         if last is None:
             last = await self._spool(decoded, digest, peer)
         else:
-            self._report.counters["repeated_requests"] += 1
+            self._metrics.repeated_requests += 1
         with trio.move_on_after(COMMIT_S) as patience:
             await self._intake.wait_acknowledged(last)
         # If it is not committed yet, it stands in the spool and will be: to have it sent again would double it.
-        self._report.counters["late_commits"] += patience.cancelled_caught
+        self._metrics.late_commits += patience.cancelled_caught
         self._requests.forget(digest)
 
     async def _spool(self, decoded: list[bytes], digest: str, peer: str) -> int:
@@ -164,10 +166,10 @@ class OtlpReceiver:
             raise Unavailable("the window is full; try again")
         now_ns, source = time.time_ns(), self._settings.source
         records = [Record(now_ns, source, "otlp", peer, one) for one in decoded]
-        self._requests.add(digest, self._intake.spool.next - 1 + len(records))
+        self._requests.add(digest, self._intake.next_sequence - 1 + len(records))
         try:
             return self._intake.put_batch(records, {REQUESTS: self._requests.cursor()})
-        except (SpoolFull, OSError) as error:
+        except (LogFull, OSError) as error:
             self._requests.forget(digest)
             raise Unavailable(f"the spool cannot take it: {error}") from error
 
@@ -179,7 +181,7 @@ class OtlpReceiver:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._intake.run)
             nursery.start_soon(self._count)
-            self._report.ok()
+            self._report.ready()
             await serve(
                 self,
                 self._context.sockets["otlp"],
@@ -194,9 +196,9 @@ class OtlpReceiver:
     async def _count(self) -> None:
         while True:
             await trio.sleep(1.0)
-            self._report.gauges["connections"] = self._statistics.open
-            self._report.counters["refused_connections"] = self._statistics.refused
-            self._report.counters["failed_connections"] = self._statistics.failed
+            self._metrics.connections = self._statistics.open
+            self._metrics.refused_connections = self._statistics.refused
+            self._metrics.failed_connections = self._statistics.failed
 
 
 def _decode_grpc(body: bytes | None, encoding: str) -> Decoded:

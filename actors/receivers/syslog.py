@@ -27,6 +27,7 @@ from actors.receivers.tls import (
     name_of,
     shake_hands,
 )
+from protocol.metrics import SyslogMetrics
 from protocol.records import Record
 
 MAX_MESSAGE_BYTES = 65_536
@@ -57,6 +58,7 @@ class SyslogReceiver:
         self._settings = msgspec.convert(context.settings, Settings)
         self._intake = Intake(context, self._settings)
         self._report = context.report
+        self._metrics = self._report.measure(SyslogMetrics)
         self._draining = False
         self._last_words_s = math.inf  # when a connection that goes on talking is closed
         self._slots = trio.CapacityLimiter(MAX_CONNECTIONS)
@@ -96,9 +98,8 @@ class SyslogReceiver:
 
     def _take_drops(self, drops: KernelDrops) -> None:
         if dropped := drops.take():
-            spool = self._intake.spool
-            spool.set_cursors(spool.cursors | {KERNEL_DROPS: drops.cursor()})
-            self._report.counters["dropped_kernel_udp"] += dropped
+            self._intake.set_cursors({**self._intake.cursors, KERNEL_DROPS: drops.cursor()})
+            self._report.drop("kernel_udp", dropped)
 
     # -- TCP and TLS
 
@@ -126,7 +127,7 @@ class SyslogReceiver:
         try:
             peer = _peer(stream.socket.getpeername())
         except OSError:  # it has gone already
-            self._report.counters["connections_broken"] += 1
+            self._metrics.connections_broken += 1
             await trio.aclose_forcefully(stream)
         else:
             await self._serve(stream, peer)
@@ -151,7 +152,7 @@ class SyslogReceiver:
         try:
             self._slots.acquire_on_behalf_of_nowait(holder)
         except trio.WouldBlock:
-            self._report.counters["refused_connections"] += 1
+            self._metrics.refused_connections += 1
             await trio.aclose_forcefully(stream)
             return
         try:
@@ -164,14 +165,14 @@ class SyslogReceiver:
         try:
             await self._read_connection(stream, peer)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            self._report.counters["connections_broken"] += 1
+            self._metrics.connections_broken += 1
         finally:
             self._count_open(-1)
             await close(stream)
 
     def _count_open(self, change: int) -> None:
         self._open += change
-        self._report.gauges["connections"] = self._open
+        self._metrics.connections = self._open
 
     async def _read_connection(self, stream: trio.abc.Stream, peer: str) -> None:
         framer = Framing(MAX_MESSAGE_BYTES)
@@ -199,7 +200,7 @@ class SyslogReceiver:
         source, now_ns = self._settings.source, time.time_ns()
         records = [Record(now_ns, source, "syslog", peer, body, cut) for body, cut in messages]
         if cuts := sum(cut for _, cut in messages):
-            self._report.counters["cut_records"] += cuts
+            self._metrics.cut_records += cuts
         return records
 
     # -- life
@@ -210,13 +211,13 @@ class SyslogReceiver:
             moving.start_soon(self._intake.run)
             async with trio.open_nursery() as connections, trio.open_nursery() as listening:
                 if "udp" in sockets:
-                    drops = KernelDrops(sockets["udp"], self._intake.spool.cursors.get(KERNEL_DROPS, {}))
+                    drops = KernelDrops(sockets["udp"], self._intake.cursors.get(KERNEL_DROPS, {}))
                     listening.start_soon(self._receive_udp, sockets["udp"])
                     listening.start_soon(self._count_drops, drops)
                 self._connections = connections
                 if "tcp" in sockets:
                     listening.start_soon(self._accept, sockets["tcp"], self._slots, self._serve_tcp, connections)
-                self._report.ok()
+                self._report.ready()
                 if "tls" in sockets:
                     self._certificates.current()
                     listening.start_soon(self._accept, sockets["tls"], self._handshakes, self._serve_tls, listening)

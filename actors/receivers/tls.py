@@ -22,11 +22,11 @@ import msgspec
 import trio
 
 from actors.context import Report
+from protocol.metrics import CertificateMetrics, HandshakeMetrics
 
 HANDSHAKE_S = 10.0
 CLOSE_S = 1.0  # for the last word, if the client does not read
 SAY_EVERY_S = 60.0  # a failed handshake is said in the log; further ones are counted until then
-NOTE = "cannot use the renewed certificate"  # how the receiver's note begins
 _MAX_NAME = 256
 
 TlsStream: TypeAlias = "trio.SSLStream[trio.SocketStream]"
@@ -132,8 +132,8 @@ class Certificates:
     def __init__(self, files: CertificateFiles, report: Report) -> None:
         self._files = files
         self._report = report
+        self._metrics = report.measure(CertificateMetrics)
         self._stamp: object = None
-        self._fault = ""
         self._context: ssl.SSLContext | None = None
 
     def current(self) -> ssl.SSLContext | None:
@@ -142,22 +142,18 @@ class Certificates:
         if stamp != self._stamp:
             self._stamp = stamp
             self._renew()
-        if self._fault:
-            self._report.degraded(f"{NOTE}: {self._fault}")
         return self._context
 
     def _renew(self) -> None:
         try:
             self._context = self._files.load()
         except CertificateError as error:
-            self._fault = str(error)
-            self._report.counters["failed_certificate_renewals"] += 1
+            self._report.set("certificate", f"cannot use the certificate: {error}")
+            self._metrics.failed_certificate_renewals += 1
             old = "the one before stays in use" if self._context else "there is none yet: TLS clients are refused"
             log.error("cannot use the certificate: %s; %s", error, old)
         else:
-            self._fault = ""
-            if self._report.note.startswith(NOTE):
-                self._report.ok()
+            self._report.clear("certificate")
 
 
 async def shake_hands(stream: trio.SocketStream, certificates: Certificates) -> TlsStream:
@@ -203,12 +199,12 @@ class Refusals:
     """Counts the handshakes that failed, and says why now and then."""
 
     def __init__(self, report: Report) -> None:
-        self._report = report
+        self._metrics = report.measure(HandshakeMetrics)
         self._since = 0
         self._say_at_s = 0.0
 
     def add(self, peer: str, error: HandshakeError) -> None:
-        self._report.counters["failed_handshakes"] += 1
+        self._metrics.failed_handshakes += 1
         self._since += 1
         if (now_s := trio.current_time()) >= self._say_at_s:
             more = f" ({self._since - 1} more since the last such line)" if self._since > 1 else ""

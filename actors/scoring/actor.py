@@ -25,6 +25,7 @@ from actors.signal import Signal
 from protocol.columns import COLUMN_FRAMES, Columns, Scores
 from protocol.findings import Alert, Finding
 from protocol.messages import BatchKey, Drafted, Findings, Frame, Judged, Matched, Parsed, Scored, decode_events
+from protocol.metrics import ScorerMetrics
 
 VERSION = 1
 DEADLINE_CHECK_S = 0.05
@@ -49,6 +50,7 @@ class Scorer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._report = context.report
+        self._metrics = self._report.measure(ScorerMetrics)
         self._join = Join()
         self._learnt = Cursor()
         self._settings = msgspec.convert(context.settings, Settings)
@@ -90,7 +92,7 @@ class Scorer:
         self._blender.units |= learning.units
         blended = self._blender.blend(learning.columns(), learning.scores, learn=self._is_new(learning.key))
         self._answers.keep(learning.key, Judgement(blended))
-        self._report.counters["learnt_again_events"] += learning.key.count
+        self._metrics.learnt_again_events += learning.key.count
 
     async def _store(self) -> None:
         number = self._journal.turn()
@@ -102,7 +104,7 @@ class Scorer:
         }
         if await self._snapshots.store(state):
             self._journal.forget(number)
-        self._report.counters["failed_journal_writes"] = self._journal.failed_writes
+        self._metrics.failed_journal_writes = self._journal.failed_writes
 
     async def _judge(self, joined: Joined) -> None:
         key = joined.message.key
@@ -124,16 +126,16 @@ class Scorer:
         columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
         self._blender.units |= joined.units
         blended = self._blender.blend(columns, joined.scores, learn=self._is_new(key))
-        self._report.counters["judged_events"] += len(columns)
+        self._metrics.judged_events += len(columns)
         self._journal.append(Learning.of(key, columns, joined.scores, joined.units).pack())
         judgement = Judgement(blended, joined.matched)
         self._answers.keep(key, judgement)
-        self._report.counters["answers_given_up"] = self._answers.given_up
+        self._metrics.answers_given_up = self._answers.given_up
         return judgement
 
     def _draft(self, blended: Blended, packed_events: Frame) -> list[Alert]:
         breaches = blended.breach.nonzero()[0].tolist()
-        self._report.counters["breaches"] += len(breaches)
+        self._metrics.breaches += len(breaches)
         events = decode_events(packed_events)
         return [alert_of_event(events[i], blended, i) for i in breaches]
 
@@ -142,8 +144,8 @@ class Scorer:
         async with self._judging:
             for joined in self._join.take(trio.current_time()):
                 await self._judge(joined)
-        self._report.gauges["waiting_batches"] = len(self._join)
-        self._report.gauges["late_detectors"] = len(self._join.late)
+        self._metrics.waiting_batches = len(self._join)
+        self._metrics.late_detectors = len(self._join.late)
 
     async def _take_findings(self, findings: Sequence[Finding]) -> None:
         await self._context.emit(Drafted(tuple(alert_of_finding(finding) for finding in findings)))
@@ -151,7 +153,7 @@ class Scorer:
     async def _take_matched(self, matched: Matched) -> None:
         """Keep what the rules say for its batch; what has left without it sends its alerts after it."""
         if not self._join.add_matched(matched.key, matched) and matched.alerts:
-            self._report.counters["late_alerts"] += len(matched.alerts)
+            self._metrics.late_alerts += len(matched.alerts)
             await self._context.emit(Drafted(matched.alerts))
 
     async def _receive(self) -> None:
@@ -183,7 +185,7 @@ class Scorer:
     async def run(self) -> None:
         await self._restore()
         await self._store()
-        self._report.ok()
+        self._report.ready()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_deadlines)
             nursery.start_soon(self._keep_snapshots)

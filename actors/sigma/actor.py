@@ -31,6 +31,7 @@ from actors.storage.store import open_store_reader
 from protocol.columns import COLUMN_FRAMES
 from protocol.findings import Alert
 from protocol.messages import BatchKey, Drafted, Events, Frame, Matched, decode_events
+from protocol.metrics import SigmaMetrics
 from protocol.records import Attack, Event
 
 FILL_EVERY_S = 1.0
@@ -49,6 +50,7 @@ class SigmaActor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._report = context.report
+        self._metrics = self._report.measure(SigmaMetrics)
         self._settings = msgspec.convert(dict(context.settings), Settings)
         self._snapshots = SnapshotFile(context, VERSION)
         self._cache = context.state_dir / CACHE
@@ -89,25 +91,23 @@ class SigmaActor:
         gc.freeze()  # rules live long: the collector need not look through them again and again
         for refusal in collection.refusals:
             log.warning("a rule is not used: %s", refusal)
-        gauges = self._report.gauges
-        gauges["rules"], gauges["correlations"] = len(collection.rules), len(collection.correlations)
-        gauges["refused_rules"] = len(collection.refusals)
+        self._metrics.rules, self._metrics.correlations = len(collection.rules), len(collection.correlations)
+        self._metrics.refused_rules = len(collection.refusals)
 
     async def _load_first(self) -> None:
         """Load the rules, and be ready then; go on with those that were read last if they cannot be read now."""
-        self._report.note = "reads its rules"
+        self._report.progress = "reads its rules"
         try:
             await self._refresh()
-            self._report.ok()
         except LoadingFailed as error:
             self._use(Library.open(self._cache))
             self._say_failed(error)
+        self._report.ready()
 
     def _say_failed(self, error: LoadingFailed) -> None:
         note = f"the rules stay as they were: {error}"
-        if note != self._report.note:
+        if self._report.set("rules", note):
             log.error("%s", note)
-        self._report.degraded(note)
 
     async def _keep_rules(self) -> None:
         """Look for changed rules, and use them; what cannot be read changes nothing."""
@@ -116,7 +116,7 @@ class SigmaActor:
             try:
                 if await self._refresh():
                     self._tell_of_change()
-                self._report.ok()
+                self._report.clear("rules")
             except LoadingFailed as error:
                 self._say_failed(error)
 
@@ -138,10 +138,9 @@ class SigmaActor:
             alerts += outcome.alerts
             if outcome.attack is not None:
                 attacks[place] = outcome.attack
-        counters = self._report.counters
-        counters["judged_by_rules"] += len(events)
-        counters["placed_events"] += len(attacks)
-        counters["drafted_alerts"] += len(alerts)
+        self._metrics.judged_by_rules += len(events)
+        self._metrics.placed_events += len(attacks)
+        self._metrics.drafted_alerts += len(alerts)
         return alerts, attacks
 
     async def _take(self, key: BatchKey, frames: Sequence[Frame]) -> None:
@@ -158,12 +157,12 @@ class SigmaActor:
             await trio.sleep(0 if any(found) else FILL_EVERY_S)
 
     def _count(self) -> None:
-        gauges, known = self._report.gauges, self._engine.statistics()
-        gauges["gaps"] = len(self._taken.gaps())
-        gauges["correlation_groups"], gauges["correlation_entries"] = known["groups"], known["entries"]
-        gauges["evicted_groups"], gauges["dropped_entries"] = known["evicted_groups"], known["dropped_entries"]
-        gauges["excepted_matches"] = known["excepted"]
-        self._report.counters["gaps_given_up"] = self._taken.given_up
+        known = self._engine.statistics()
+        self._metrics.gaps = len(self._taken.gaps())
+        self._metrics.correlation_groups, self._metrics.correlation_entries = known["groups"], known["entries"]
+        self._metrics.evicted_groups, self._metrics.dropped_entries = known["evicted_groups"], known["dropped_entries"]
+        self._metrics.excepted_matches = known["excepted"]
+        self._metrics.gaps_given_up = self._taken.given_up
 
     async def _fill(self, gap: Stretch) -> bool:
         """Judge a page of what of a gap is committed by now; tell whether there was any."""
@@ -183,7 +182,7 @@ class SigmaActor:
         if self._context.is_poison(key):
             return
         alerts, _ = self._judge([each.event for each in batch.events], batch.first, new)
-        self._report.counters["caught_up_events"] += len(batch.events)
+        self._metrics.caught_up_events += len(batch.events)
         if alerts:
             await self._context.emit(Drafted(tuple(alerts)))
         await trio.lowlevel.checkpoint()

@@ -36,6 +36,7 @@ from protocol.messages import (
     decode_events,
     join_array,
 )
+from protocol.metrics import RecorderMetrics, SyncMetrics
 
 T = TypeVar("T")
 
@@ -63,13 +64,15 @@ class Recorder:
         self._clock = SteadyClock(wall(), elapsed())
         self._settings = msgspec.convert(context.settings, Settings)
         self._report = context.report
+        self._metrics = self._report.measure(RecorderMetrics)
+        self._sync_metrics = self._report.measure(SyncMetrics)
         self._one_at_a_time = trio.CapacityLimiter(1)
         self._handed_on = 0  # commits that the broadcaster was given
         self._store: StoreWriter
 
     async def run(self) -> None:
         await self._open()
-        self._report.ok()
+        self._report.ready()
         self._tell_of_damage()
         self._show_sequences()
         async with trio.open_nursery() as nursery:
@@ -98,11 +101,11 @@ class Recorder:
             try:
                 full = self._settings.fsync == "always"
                 self._store = await self._in_thread(partial(open_store_writer, self._context.state_dir, full=full))
+                self._report.clear("store")
                 return
             except (*STORE_ERRORS, OSError) as error:
-                if self._report.state != "degraded":
+                if self._report.set("store", f"cannot open the store: {error}"):
                     log.error("cannot open the store and holds the stream back: %s", error)
-                self._report.degraded(f"cannot open the store: {error}")
                 await trio.sleep(RETRY_S)
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:
@@ -111,11 +114,11 @@ class Recorder:
         if message.key:
             await self._acknowledge(message.key)
         if stored:
-            self._report.counters["ignored_events"] += len(judged) - len(stored.packed)
+            self._metrics.ignored_events += len(judged) - len(stored.packed)
         if stored and (stored.packed or stored.alerts):
             self._show_sequences()
-            self._report.counters["committed_events"] += len(stored.packed)
-            self._report.counters["committed_alerts"] += len(stored.alerts)
+            self._metrics.committed_events += len(stored.packed)
+            self._metrics.committed_alerts += len(stored.alerts)
             self._handed_on += 1
             header = Committed(stored.first, len(stored.packed), tuple(stored.alerts), stored.last_alert)
             await self._context.emit(header, [join_array(stored.packed)])
@@ -132,11 +135,10 @@ class Recorder:
 
     def _show_sequences(self) -> None:
         """Say how far the store has come; whoever follows it finds out what it missed."""
-        gauges = self._report.gauges
-        gauges["event_sequence"], gauges["alert_sequence"] = self._store.sequences()
-        self._report.counters["ledger_breaks"] = self._store.breaks
+        self._metrics.event_sequence, self._metrics.alert_sequence = self._store.sequences()
+        self._metrics.ledger_breaks = self._store.breaks
         for tag, (receiver, records) in self._store.accounts.items():
-            self._report.ledger[account_name(receiver, tag)] = records
+            self._report.committed[account_name(receiver, tag)] = records
 
     async def _commit(self, message: Judged, judged: list[JudgedEvent]) -> Stored | None:
         """Commit a batch. Return None for one that lies ahead of what is committed."""
@@ -145,14 +147,14 @@ class Recorder:
                 lambda now_ns: self._store.commit(message.key, judged, message.alerts, now_ns, message.folded)
             )
         except OutOfOrder:
-            self._report.counters["out_of_order_batches"] += 1
+            self._metrics.out_of_order_batches += 1
             return None
 
     async def _act(self, action: Action) -> None:
         """Commit what a person did, and answer; a full edge drops the answer, and the person asks again."""
         done = await self._insist(lambda now_ns: self._store.act(action, now_ns))
-        self._report.counters["committed_actions"] += not done.refusal
-        self._report.counters["refused_actions"] += bool(done.refusal)
+        self._metrics.committed_actions += not done.refusal
+        self._metrics.refused_actions += bool(done.refusal)
         self._context.emit_nowait(done)
 
     async def _insist(self, write: Callable[[int], T]) -> T:
@@ -162,22 +164,20 @@ class Recorder:
                 written = await self._in_thread(write, self._now_ns())
             except (*STORE_ERRORS, OSError) as error:
                 self._tell_of_damage()
-                self._report.counters["failed_commits"] += 1
-                if self._report.state == "ok":
+                self._metrics.failed_commits += 1
+                if self._report.set("store", f"cannot commit: {error}"):
                     log.error("cannot commit and holds the stream back: %s", error)
-                self._report.degraded(f"cannot commit: {error}")
                 await trio.sleep(RETRY_S)
             else:
-                if self._report.state != "ok":
+                if self._report.clear("store"):
                     log.info("commits again")
-                    self._report.ok()
                 return written
 
     def _tell_of_damage(self) -> None:
         """Say loudly which files were damaged and set aside."""
         told, self._store.set_aside = self._store.set_aside, []
         for each in told:
-            self._report.counters["damaged_files"] += 1
+            self._metrics.damaged_files += 1
             log.error("%s is damaged (%s): it is set aside as %s, and another is begun", each.path, each.reason, each.aside)
             text = f"tocsin: {each.path.name} is damaged ({each.reason}) and set aside as {each.aside.name}; another is begun"
             self._context.tell("store_damaged", text, severity=17, file=each.path.name, aside=each.aside.name)
@@ -193,7 +193,7 @@ class Recorder:
             await trio.sleep(SYNC_S)
             newest = self._store.sequences()
             if newest != forced and (error := await trio.to_thread.run_sync(self._store.force)):
-                self._report.counters["failed_syncs"] += 1
+                self._sync_metrics.failed_syncs += 1
                 log.error("cannot force the store to disk (%s): a power loss may take what was committed", error.strerror)
             forced = newest
 
@@ -207,7 +207,7 @@ class Recorder:
         return self._clock.believed(elapsed)
 
     def _tell_of_jump(self, jumped_ns: int, wall: int) -> None:
-        self._report.counters["clock_jumps"] += 1
+        self._metrics.clock_jumps += 1
         way, seconds = ("forwards" if jumped_ns > 0 else "back"), abs(jumped_ns) / NS_PER_S
         text = f"tocsin: the clock jumped {way} by {seconds:.0f} s and shows {format_time(wall)}"
         what = text.removeprefix("tocsin: ")
@@ -243,7 +243,7 @@ class Recorder:
                 log.error("retention: cannot delete old events: %s", error)
                 continue
             for day in gone:
-                self._report.counters["expired_days"] += 1
+                self._metrics.expired_days += 1
                 log.info("retention: the events of %s are deleted", day)
                 text = f"retention: the events of {day} are deleted, for age or size"
                 self._context.tell("retention", text, severity=9, day=day)

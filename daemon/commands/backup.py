@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from actors.receivers.spool_copy import copy_spool
+from actors.spool.copy import copy_spool
 from actors.storage.backup import cut
 from actors.storage.errors import STORE_ERRORS
 from actors.storage.store import has_store, store_folder

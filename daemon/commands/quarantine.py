@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from actors.receivers.aside import PutAside, Quarantined
+from actors.receivers.quarantine import QuarantinedRecord, QuarantineFolder
 from daemon.commands.asking import ask
 from daemon.configuration import Configuration
 from daemon.logs import escape_controls
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """List the quarantine or do something with one record; return the exit status."""
     state_dir = state_directory(configuration, arguments.state_dir)
-    quarantined = Quarantined(state_dir)
+    quarantined = QuarantineFolder(state_dir)
     if arguments.verb == "list":
         _list(quarantined)
         return 0
@@ -47,7 +47,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     return 0
 
 
-def _list(quarantined: Quarantined) -> None:
+def _list(quarantined: QuarantineFolder) -> None:
     asides = sorted(quarantined.all(), key=lambda aside: aside.put_ns)
     for aside in asides:
         how = escape_controls(aside.reason.strip().rpartition("\n")[2])
@@ -56,7 +56,7 @@ def _list(quarantined: Quarantined) -> None:
         print("The quarantine is empty.")
 
 
-def _show(aside: PutAside) -> None:
+def _show(aside: QuarantinedRecord) -> None:
     record = aside.record
     print(f"record    {aside.name}")
     print(f"put aside {format_time(aside.put_ns)}, because {aside.actor} died of it twice")

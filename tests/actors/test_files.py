@@ -17,7 +17,7 @@ from tests.fake_context import FakeContext
 def test_a_snapshot_comes_back_and_a_foreign_one_means_a_cold_start(tmp_path: Path) -> None:
     context = FakeContext(tmp_path, "hst")
     snapshot = SnapshotFile(context, 2)
-    assert snapshot.load() is None and not context.report.counters
+    assert snapshot.load() is None and not context.report.counters.total()
     trio.run(snapshot.store, {"seen": 7})
     assert snapshot.load() == {"seen": 7}
     assert SnapshotFile(context, 3).load() is None

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from actors.receivers.spool import Spool
+from actors.spool.spool import Spool
 from actors.storage.writer import StoreWriter
 from actors.syncing import SYNC_S, Fsync, sync_all
 from protocol.messages import encode
@@ -31,13 +31,13 @@ def measure_spool(folder: Path, fsync: Fsync, seconds: float) -> tuple[float, fl
     batches, longest_s = 0, 0.0
     syncing: list[threading.Thread] = []
     while (now_s := time.perf_counter()) < began_s + seconds:
-        slot = spool.append(packed, BATCH)
+        (slot,) = spool.append([(packed, BATCH)])
         longest_s = max(longest_s, time.perf_counter() - now_s)
         spool.acknowledge(slot.last - 20 * BATCH)
         batches += 1
         if fsync == "interval" and now_s > synced_s + SYNC_S:
             synced_s = now_s
-            syncing.append(threading.Thread(target=sync_all, args=(spool.unsynced.take(),)))
+            syncing.append(threading.Thread(target=sync_all, args=(spool.segments.unsynced.take(),)))
             syncing[-1].start()
     elapsed_s = time.perf_counter() - began_s
     for thread in syncing:

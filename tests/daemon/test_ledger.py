@@ -10,18 +10,17 @@ from hypothesis import strategies as st
 
 from daemon.ledger import EdgeAccount, Ledger
 from daemon.transport import count_message
-from protocol.messages import Beat, Passed, account_name
+from protocol.messages import Beat, Passed, SpoolAccount, account_name
 
 TAG = 7
 
 
-def receiver_beat(accepted: int, acknowledged: int, damaged: int = 0, tag: int = TAG) -> Beat:
-    account = {"tag": tag, "accepted": accepted, "acknowledged": acknowledged, "damaged": damaged}
-    return Beat("syslog", 1, "ok", "", {}, {}, account)
+def receiver_beat(accepted: int, acknowledged: int, damaged: int = 0, tag: int = TAG, *, unsure: bool = False) -> Beat:
+    return Beat("syslog", 1, "ok", "", {}, {}, SpoolAccount(tag, accepted, acknowledged, damaged, unsure))
 
 
 def recorder_beat(committed: int, tag: int = TAG) -> Beat:
-    return Beat("recorder", 1, "ok", "", {}, {}, {account_name("syslog", tag): committed})
+    return Beat("recorder", 1, "ok", "", {}, {}, committed={account_name("syslog", tag): committed})
 
 
 class Life:
@@ -42,9 +41,9 @@ class Life:
             if not receiver_down:
                 self.acknowledged = self.random.randint(late, self.committed)
                 if self.random.random() < 0.9:
-                    self.ledger.take_beat("receiver", receiver_beat(self.accepted, self.acknowledged))
+                    self.ledger.take_beat(receiver_beat(self.accepted, self.acknowledged))
             if not recorder_down and self.random.random() < 0.9:
-                self.ledger.take_beat("recorder", recorder_beat(self.committed))
+                self.ledger.take_beat(recorder_beat(self.committed))
         return self.ledger.check()
 
 
@@ -61,8 +60,8 @@ def test_a_stream_that_loses_nothing_is_never_accused(seed: int, downs: list[str
 def test_a_single_record_too_few_or_too_many_is_told_once(accepted: int, acknowledged: int, committed: int, word: str) -> None:
     ledger, said = Ledger(), []
     for _ in range(10):
-        ledger.take_beat("receiver", receiver_beat(accepted, acknowledged))
-        ledger.take_beat("recorder", recorder_beat(committed))
+        ledger.take_beat(receiver_beat(accepted, acknowledged))
+        ledger.take_beat(recorder_beat(committed))
         said += ledger.check()
     assert len(said) == ledger.breaks == 1
     assert word in said[0] and "syslog" in said[0]
@@ -70,8 +69,8 @@ def test_a_single_record_too_few_or_too_many_is_told_once(accepted: int, acknowl
 
 def test_the_account_adds_up_and_names_every_reason() -> None:
     ledger = Ledger()
-    ledger.take_beat("receiver", receiver_beat(100, 60, damaged=5))
-    ledger.take_beat("recorder", recorder_beat(70))
+    ledger.take_beat(receiver_beat(100, 60, damaged=5))
+    ledger.take_beat(recorder_beat(70))
     ledger.check()
     shown = ledger.sources["syslog"].describe({"spool_full": 3, "spool_error": 0})
     assert shown == {"received": 108, "committed": 70, "in_flight": 30, "dropped": {"spool_full": 3, "damaged": 5}}
@@ -81,8 +80,8 @@ def test_a_spool_that_was_deleted_begins_a_new_account() -> None:
     ledger = Ledger()
     for tag, accepted in ((1, 1_000), (2, 10)):
         for _ in range(5):
-            ledger.take_beat("receiver", receiver_beat(accepted, accepted, tag=tag))
-            ledger.take_beat("recorder", recorder_beat(accepted, tag=tag))
+            ledger.take_beat(receiver_beat(accepted, accepted, tag=tag))
+            ledger.take_beat(recorder_beat(accepted, tag=tag))
             assert ledger.check() == []
     assert ledger.sources["syslog"].describe({})["committed"] == 10
 
@@ -90,17 +89,15 @@ def test_a_spool_that_was_deleted_begins_a_new_account() -> None:
 def test_what_a_spool_has_forgotten_and_the_store_has_is_no_break() -> None:
     ledger = Ledger()
 
-    def check(accepted: int, committed: int, *, unsure: int) -> list[str]:
-        beat = receiver_beat(accepted, accepted)
-        beat.ledger["unsure"] = unsure
-        ledger.take_beat("receiver", beat)
-        ledger.take_beat("recorder", recorder_beat(committed))
+    def check(accepted: int, committed: int, *, unsure: bool) -> list[str]:
+        ledger.take_beat(receiver_beat(accepted, accepted, unsure=unsure))
+        ledger.take_beat(recorder_beat(committed))
         return ledger.check()
 
-    assert [check(0, 50, unsure=1) for _ in range(5)] == [[]] * 5
-    assert check(10, 50, unsure=0) == [], "the recorder's report may be the older one"
-    assert [check(10, 10, unsure=0) for _ in range(5)] == [[]] * 5
-    assert any(check(10, 11, unsure=0) for _ in range(5)), "from then on each record counts again"
+    assert [check(0, 50, unsure=True) for _ in range(5)] == [[]] * 5
+    assert check(10, 50, unsure=False) == [], "the recorder's report may be the older one"
+    assert [check(10, 10, unsure=False) for _ in range(5)] == [[]] * 5
+    assert any(check(10, 11, unsure=False) for _ in range(5)), "from then on each record counts again"
 
 
 class Edge:
@@ -162,6 +159,6 @@ def test_a_message_that_is_missing_between_two_living_processes_breaks_the_ledge
         passed = count_message(passed, 1, number)
     assert passed is not None and passed.gaps == 2
     ledger = Ledger()
-    ledger.take_beat("scorer", Beat("scorer", 1, "ok", "", {}, {}, passed={"parser": passed}))
+    ledger.take_beat(Beat("scorer", 1, "ok", "", {}, {}, passed={"parser": passed}))
     assert ledger.check() == ["2 messages from parser to scorer are missing, and both are alive"]
     assert ledger.check() == []

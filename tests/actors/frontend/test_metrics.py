@@ -10,6 +10,7 @@ from actors.frontend.metrics import expose
 
 LABEL = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
 SAMPLE = re.compile(rf"([a-z_][a-z0-9_]*)(?:\{{({LABEL}(?:,{LABEL})*)\}})? (\S+)")
+HELP = re.compile(r"# HELP ([a-z_][a-z0-9_]*) (\S.*)")
 TYPE = re.compile(r"# TYPE ([a-z_][a-z0-9_]*) (gauge|counter)")
 NAMES = st.sampled_from(
     ["accepted_records", "dropped_spool_full", "edge_parser_messages", "edge_parser_waits", "edge_hst_dropped"]
@@ -33,8 +34,12 @@ def test_it_is_valid_exposition(actors: dict[str, Any]) -> None:
     types: dict[str, str] = {}
     seen, current = set(), ""
     for line in text[:-1].split("\n"):
+        if explained := HELP.fullmatch(line):
+            assert explained[1] not in types, "a metric's lines stand together"
+            current = explained[1]
+            continue
         if declared := TYPE.fullmatch(line):
-            assert declared[1] not in types, "a metric's lines stand together"
+            assert declared[1] == current and current not in types, "HELP, TYPE and samples, in this order"
             current = declared[1]
             types[current] = declared[2]
             continue

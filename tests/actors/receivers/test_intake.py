@@ -9,8 +9,9 @@ import pytest
 import trio
 import trio.testing
 
-from actors.receivers.intake import STALL_S, Intake, IntakeSettings
-from actors.receivers.spool import SpoolFull
+from actors.receivers.intake import Intake, IntakeSettings
+from actors.receivers.sending import STALL_S
+from actors.record_log import LogFull
 from protocol.messages import Acknowledged
 from protocol.records import Record
 from tests.fake_context import FakeContext, FakeRecorder
@@ -64,7 +65,7 @@ def test_a_loss_downstream_sends_everything_again_in_order(tmp_path: Path) -> No
             intake.put_nowait(make_records(0, 35))
             await trio.sleep(1)
             first = context.batches()
-            tag = intake.spool.tag
+            tag = intake._log.tag
             context.deliver(Acknowledged(tag, 10))
             await trio.sleep(0.1)
             context.announce_loss()
@@ -104,7 +105,7 @@ def test_what_cannot_wait_goes_to_disk_and_is_sent_later(tmp_path: Path) -> None
             intake.put_nowait(make_records(0, 1_000))
             await trio.sleep(1)
             assert len(context.bodies()) == 100 and intake.queue_depth == 1_000
-            assert sum(packed is not None for _, packed in intake._unsent) <= 20, "payloads wait on disk, not in memory"
+            assert sum(packed is not None for _, packed in intake._sender._unsent) <= 20, "payloads wait on disk, not in memory"
             recorder = FakeRecorder(context)
             while intake.queue_depth:
                 recorder.take_all()
@@ -138,9 +139,9 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> None
     async def test() -> None:
         context = FakeContext(tmp_path)
         async with running(context, spool_bytes=1_000) as intake:
-            with pytest.raises(SpoolFull):
+            with pytest.raises(LogFull):
                 intake.put_batch(make_records(0, 90), {"file": 90})
-            assert intake.queue_depth == 0 and intake.spool.cursors == {}
+            assert intake.queue_depth == 0 and intake._log.cursors == {}
             assert intake.put_batch(make_records(0, 20), {"file": 20}) == 20
             await trio.sleep(1)
             assert numbers(context.bodies()) == list(range(20))
@@ -154,7 +155,7 @@ def test_acknowledgements_out_of_order_old_and_foreign(tmp_path: Path) -> None:
         async with running(context) as intake:
             intake.put_nowait(make_records(0, 50))
             await trio.sleep(1)
-            tag = intake.spool.tag
+            tag = intake._log.tag
             for acknowledged, left in (
                 (Acknowledged(tag + 1, 50), 50),
                 (Acknowledged(tag, 30), 20),
@@ -217,7 +218,7 @@ def test_what_a_killed_receiver_had_accepted_is_sent_by_the_next_under_the_same_
             await trio.sleep(1)
             recorder = FakeRecorder(before)
             recorder.take_all(acknowledge=False)  # committed, but the receiver dies before it hears of it
-            intake.spool._store_position = lambda: True  # type: ignore[method-assign]
+            intake._log._store_position = lambda: True  # type: ignore[method-assign]
         after = FakeContext(tmp_path)
         async with running(after) as intake:
             intake.put_nowait(make_records(accepted, 20))
@@ -234,12 +235,12 @@ def test_a_damaged_entry_costs_what_is_behind_it_and_the_stream_goes_on(tmp_path
     async def test() -> None:
         before = FakeContext(tmp_path)
         async with running(before) as intake:
-            intake.spool.segment_bytes = 500
+            intake._log.segments.segment_bytes = 500
             intake.put_nowait(make_records(0, 60))
             await trio.sleep(1)
             recorder = FakeRecorder(before)
             recorder.take_all(acknowledge=False)  # the recorder knows sequences that are lost here
-            segments = sorted(intake.spool.folder.glob("*.segment"))
+            segments = sorted(intake._log.folder.glob("*.segment"))
         assert len(segments) >= 3
         for damaged in (segments[1], segments[-1]):
             raw = damaged.read_bytes()
@@ -291,6 +292,6 @@ def test_what_can_wait_is_held_while_the_spool_refuses_and_what_cannot_is_droppe
                         recorder.take_all()
                         await trio.sleep(0.01)
             assert numbers(recorder.bodies) == list(range(300))
-            assert context.report.state == "ok"
+            assert not context.report.has("spool")
 
     run(test)

@@ -39,7 +39,7 @@ def test_notices_are_spooled_like_any_record(tmp_path: Path) -> None:
     context = FakeContext(tmp_path, "internal")
     trio.run(drive, context)
     intake = Intake(FakeContext(tmp_path, "internal"), IntakeSettings(window=100, spool_bytes=1 << 20))
-    assert intake.spool.waiting == 3, "nothing was acknowledged, so all of it waits for the next incarnation"
+    assert intake._log.waiting == 3, "nothing was acknowledged, so all of it waits for the next incarnation"
 
 
 def test_what_a_receiver_drops_is_told_once(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
@@ -49,9 +49,9 @@ def test_what_a_receiver_drops_is_told_once(tmp_path: Path, autojump_clock: trio
         intake = Intake(context, IntakeSettings(window=100, spool_bytes=1 << 20))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(intake.run)
-            context.report.counters["dropped_spool_full"] += 5
+            context.report.drop("spool_full", 5)
             await trio.sleep(25)
-            context.report.counters["dropped_spool_full"] += 2
+            context.report.drop("spool_full", 2)
             await trio.sleep(25)
             nursery.cancel_scope.cancel()
 

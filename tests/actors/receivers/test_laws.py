@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors.receivers.spool import Spool
+from actors.spool.spool import Spool
 from daemon.receivers import RECEIVERS
 from protocol.messages import encode
 from protocol.records import Record
@@ -64,7 +64,7 @@ def test_it_says_that_it_is_ready_and_ends_when_it_has_drained(name: str, tmp_pa
 
 def test_what_was_left_in_its_spool_is_handed_on_with_its_sequences(name: str, tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool" / name, max_bytes=1 << 20)
-    spool.append(encode(LEFT), len(LEFT))
+    spool.append([(encode(LEFT), len(LEFT))])
     spool.close()
 
     async def test(context: FakeContext) -> None:

@@ -13,8 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.receivers import spool as spool_module
-from actors.receivers.spool import Spool, SpoolFull
+from actors.record_log import LogFull
+from actors.spool import spool as spool_module
+from actors.spool.spool import Spool
 from actors.syncing import Fsync, sync_all
 
 MAX_BYTES = 1_500
@@ -57,10 +58,10 @@ class SpoolAgainstModel(RuleBasedStateMachine):
     )
     def append(self, batches: list[tuple[bytes, int]], key: str, value: int | None) -> None:
         cursor = None if value is None else {key: value}
-        before = self.spool.bytes
+        before = self.spool.size
         try:
-            slots = self.spool.append_all(batches, cursor)
-        except SpoolFull:
+            slots = self.spool.append(batches, cursor)
+        except LogFull:
             assert before + sum(len(records) for records, _ in batches) > MAX_BYTES - 200
             return
         for slot, (records, count) in zip(slots, batches, strict=True):
@@ -102,8 +103,8 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         cursors, entries = dict(self.cursors), list(self.entries)
         size_before = {path: path.stat().st_size for path in self.folder.glob("*.segment")}
         try:
-            self.spool.append(b"torn" * 5, 2, {"a": -1})
-        except SpoolFull:
+            self.spool.append([(b"torn" * 5, 2)], {"a": -1})
+        except LogFull:
             return
         path = max(self.folder.glob("*.segment"))
         start = size_before.get(path, 0)
@@ -122,8 +123,8 @@ class SpoolAgainstModel(RuleBasedStateMachine):
             return
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(os, "fdatasync", refuse)
-            with pytest.raises((OSError, SpoolFull)):
-                self.spool.append(b"refused", 3, {"a": -1})
+            with pytest.raises((OSError, LogFull)):
+                self.spool.append([(b"refused", 3)], {"a": -1})
 
     @precondition(lambda self: self.entries)
     @rule(data=st.data())
@@ -167,13 +168,13 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         assert spool.waiting == sum(count for _, count, _, _ in self.entries)
         assert spool.tag == self.tag
         assert spool.next > self.used
-        assert spool.accepted == self.accepted
-        assert spool.damaged <= self.damaged, "what was lost at the very end may not be known, but nothing is made up"
-        before = spool.accepted - spool.waiting
+        assert spool.account().accepted == self.accepted
+        assert spool.account().damaged <= self.damaged, "what was lost at the very end may not be known, but nothing is made up"
+        before = spool.account().accepted - spool.waiting
         for slot in spool.slots:
             assert spool.ordinal(slot.first) == before
             before += slot.count
-        assert spool.bytes == sum(path.stat().st_size for path in self.folder.glob("*.segment")) <= MAX_BYTES
+        assert spool.size == sum(path.stat().st_size for path in self.folder.glob("*.segment")) <= MAX_BYTES
         first = self.entries[0][0] if self.entries else spool.next
         assert spool.acknowledged == first - 1, "the recorder takes no batch that begins behind a gap"
 
@@ -194,13 +195,13 @@ TestSpoolAgainstModel = SpoolAgainstModel.TestCase
 
 def test_what_damage_takes_between_two_segments_is_counted(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=1 << 20, segment_bytes=10)
-    slots = [spool.append(b"x" * 60, 7) for _ in range(5)]
+    slots = [spool.append([(b"x" * 60, 7)])[0] for _ in range(5)]
     spool.close()
     damaged = tmp_path / f"{slots[2].segment:016d}.segment"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     for _ in range(2):
         spool = Spool(tmp_path, max_bytes=1 << 20)
-        assert (spool.damaged, spool.accepted, spool.waiting) == (7, 28, 28)
+        assert (spool.account().damaged, spool.account().accepted, spool.waiting) == (7, 28, 28)
         assert [spool.ordinal(slot.first) for slot in spool.slots] == [0, 7, 14, 21]
         spool.close()
 
@@ -208,50 +209,50 @@ def test_what_damage_takes_between_two_segments_is_counted(tmp_path: Path) -> No
 @pytest.mark.parametrize("fate", ["emptied", "deleted"])
 def test_a_sequence_that_was_used_is_not_given_again_where_the_segments_are_gone(tmp_path: Path, fate: str) -> None:
     spool = Spool(tmp_path, max_bytes=1 << 20)
-    spool.append(b"x", 50)
+    spool.append([(b"x", 50)])
     spool.acknowledge(50)  # the position on disk does not know it yet
     (segment,) = tmp_path.glob("*.segment")
     os.truncate(segment, 0) if fate == "emptied" else segment.unlink()
     again = Spool(tmp_path, max_bytes=1 << 20)
-    assert again.append(b"y", 1).first > 50 and again.is_unsure
+    assert again.append([(b"y", 1)])[0].first > 50 and again.account().is_unsure
     again.acknowledge(again.next - 1)
-    assert not again.is_unsure
+    assert not again.account().is_unsure
     again.close()
 
 
 def test_a_segment_that_got_no_record_before_the_end_counts_for_no_damage(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=1 << 20)
-    spool.append(b"x", 5)
-    spool._path(spool.next).touch()  # killed between the opening and the writing
+    spool.append([(b"x", 5)])
+    spool.segments.path(spool.next).touch()  # killed between the opening and the writing
     for accepted in (5, 10, 15):
         spool = Spool(tmp_path, max_bytes=1 << 20)
-        assert (spool.accepted, spool.damaged) == (accepted, 0)
-        spool.append(b"y", 5)
+        assert (spool.account().accepted, spool.account().damaged) == (accepted, 0)
+        spool.append([(b"y", 5)])
 
 
 def test_a_spool_that_is_older_than_the_store_gives_no_sequence_that_the_store_knows(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool = Spool(tmp_path, max_bytes=1 << 20)
-    spool.append(b"x", 3)
+    spool.append([(b"x", 3)])
     spool.acknowledge(50)
     assert "is older than the store" in caplog.text
-    assert spool.append(b"y", 2).first > 50
-    assert (spool.accepted, spool.waiting, spool.damaged) == (5, 2, 0)
+    assert spool.append([(b"y", 2)])[0].first > 50
+    assert (spool.account().accepted, spool.waiting, spool.account().damaged) == (5, 2, 0)
     spool.close()
     spool = Spool(tmp_path, max_bytes=1 << 20)
-    assert (spool.accepted, spool.waiting, spool.damaged) == (5, 2, 0)
+    assert (spool.account().accepted, spool.waiting, spool.account().damaged) == (5, 2, 0)
     spool.close()
 
 
 def test_acknowledged_segments_are_deleted(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=1 << 20, segment_bytes=100)
     for _ in range(20):
-        spool.append(b"x" * 60, 1)
+        spool.append([(b"x" * 60, 1)])
     assert len(list(tmp_path.glob("*.segment"))) >= 10
     spool.acknowledge(19)
     assert len(list(tmp_path.glob("*.segment"))) == 1
-    spool.append(b"x", 1)
+    spool.append([(b"x", 1)])
     assert spool.read(spool.slots[-1]) == b"x"
     spool.close()
 
@@ -262,7 +263,7 @@ def test_a_position_that_cannot_be_read_is_said_and_costs_no_record(
 ) -> None:
     spool = Spool(tmp_path, max_bytes=1 << 20, segment_bytes=100)
     for number in range(10):
-        spool.append(b"%d" % number * 40, 1, {"file": number})
+        spool.append([(b"%d" % number * 40, 1)], {"file": number})
     spool.acknowledge(4)
     held, tag = [spool.read(slot) for slot in spool.slots], spool.tag
     spool.close()
@@ -285,29 +286,29 @@ def test_a_full_disk_takes_an_append_whole_or_not_at_all(small_disk: Path) -> No
     held = []
     with pytest.raises(OSError, match="No space left"):
         for number in range(1_000):
-            spool.append_all([(b"%04d" % number * 700, 1), (b"x" * 2_000, 1)], {"at": number})
+            spool.append([(b"%04d" % number * 700, 1), (b"x" * 2_000, 1)], {"at": number})
             held.append(number)
     assert spool.cursors == {"at": held[-1]} and len(spool.slots) == 2 * len(held)
     with pytest.raises(OSError, match="No space left"):
-        spool.append_all([(b"y" * 100_000, 1)])
+        spool.append([(b"y" * 100_000, 1)])
     spool.close()
     spool = Spool(small_disk / "spool", max_bytes=1 << 30, segment_bytes=50_000)
     assert spool.torn == 0 and len(spool.slots) == 2 * len(held)
     spool.acknowledge(spool.slots[-1].last)  # and room is made, although the position may not find any
-    spool.append(b"fits again", 1)
+    spool.append([(b"fits again", 1)])
     assert spool.read(spool.slots[-1]) == b"fits again"
     spool.close()
 
 
 def test_a_segment_that_cannot_be_made_leaves_the_spool_as_it_was(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", max_bytes=1 << 20, segment_bytes=10)
-    spool.append(b"first", 1)
+    spool.append([(b"first", 1)])
     (tmp_path / "spool").rename(tmp_path / "away")
     for _ in range(3):
         with pytest.raises(OSError, match="No such file"):
-            spool.append(b"refused", 1)
+            spool.append([(b"refused", 1)])
     (tmp_path / "away").rename(tmp_path / "spool")
-    spool.append(b"second", 1)
+    spool.append([(b"second", 1)])
     assert [spool.read(slot) for slot in spool.slots] == [b"first", b"second"]
     spool.close()
 
@@ -327,13 +328,13 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_always_forces_each_append_and_a_new_segment_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path / "spool", max_bytes=1 << 20, segment_bytes=100, fsync="always")
     names = forced(monkeypatch)
-    spool.append(b"x" * 90, 1)
-    spool.append(b"x" * 90, 1)
+    spool.append([(b"x" * 90, 1)])
+    spool.append([(b"x" * 90, 1)])
     assert names == ["spool", f"{1:016d}.segment", "spool", f"{2:016d}.segment"]
     names.clear()
     spool.acknowledge(2)
     assert names == ["position.new", "spool"], "it is on disk before the segments go"
-    assert spool.unsynced.take() == []
+    assert spool.segments.unsynced.take() == []
     spool.close()
 
 
@@ -341,11 +342,11 @@ def test_interval_knows_what_is_not_forced(tmp_path: Path, monkeypatch: pytest.M
     spool = Spool(tmp_path / "spool", max_bytes=1 << 20, segment_bytes=100)
     names = forced(monkeypatch)
     for _ in range(3):
-        spool.append(b"x" * 90, 1)
+        spool.append([(b"x" * 90, 1)])
     assert names == []
-    assert sync_all(spool.unsynced.take()) is None
+    assert sync_all(spool.segments.unsynced.take()) is None
     assert {"spool", "position", *(f"{number:016d}.segment" for number in (1, 2, 3))} == set(names)
-    assert spool.unsynced.take() == []
+    assert spool.segments.unsynced.take() == []
     spool.close()
 
 
@@ -354,18 +355,17 @@ def test_nothing_is_accepted_under_a_tag_that_is_not_on_disk(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr(Spool, "_write_aside", refuse)
-        full.setattr(spool_module, "write_over", refuse)
+        full.setattr(spool_module, "store_position", refuse)
         spool = Spool(tmp_path / "spool", max_bytes=1 << 20)
         with pytest.raises(OSError, match="No space"):
-            spool.append(b"\x90", 1)
-    spool.append(b"\x90", 1)
+            spool.append([(b"\x90", 1)])
+    spool.append([(b"\x90", 1)])
     assert Spool(tmp_path / "spool", max_bytes=1 << 20).tag == spool.tag, "after a crash it would be sent again as another"
 
 
 def test_it_tells_whether_the_disk_would_take_more(small_disk: Path) -> None:
     spool = Spool(small_disk / "spool", max_bytes=1 << 20)
-    spool.append(b"\x91\x01", 1)
+    spool.append([(b"\x91\x01", 1)])
     filler = small_disk / "filler"
     with suppress(OSError), open(filler, "wb", buffering=0) as file:
         while file.write(b"x" * 4_096):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.receivers import aside
-from actors.receivers.aside import Quarantined
+from actors.receivers import quarantine
 from actors.receivers.intake import Intake, IntakeSettings
+from actors.receivers.quarantine import QuarantineFolder
 from protocol.messages import Isolate, Quarantine
 from protocol.records import Record
 from tests.fake_context import FakeContext, FakeRecorder
@@ -34,7 +34,7 @@ def test_a_record_that_kills_is_sent_alone_and_then_replaced_by_a_word(tmp_path:
             nursery.start_soon(intake.run)
             intake.put_batch([record(number) for number in range(1, 6)])
             await wait_sent(1)
-            tag = intake.spool.tag
+            tag = intake._log.tag
             context.say_verdict.send_nowait(Isolate(tag, 1, 5))
             context.announce_loss()
             await wait_sent(6)
@@ -63,8 +63,8 @@ def test_a_record_that_kills_is_sent_alone_and_then_replaced_by_a_word(tmp_path:
 
 
 def held(folder: Path) -> str:
-    (name,) = Quarantined(folder).names()
-    one = Quarantined(folder).get(name)
+    (name,) = QuarantineFolder(folder).names()
+    one = QuarantineFolder(folder).get(name)
     assert one.record == record(3) and one.actor == "parser" and one.reason.endswith("ValueError: no")
     return name
 
@@ -72,8 +72,8 @@ def held(folder: Path) -> str:
 def test_a_new_incarnation_of_the_receiver_knows_what_was_put_aside(tmp_path: Path) -> None:
     first = Intake(FakeContext(tmp_path), SETTINGS)
     first.put_batch([record(1), record(2)])
-    trio.run(first._put_aside, Quarantine(first.spool.tag, 2, 2, "hst", "hung"))
-    first.spool.close()
+    trio.run(first._isolation.put_aside, Quarantine(first._log.tag, 2, 2, "hst", "hung"))
+    first._log.close()
     context = FakeContext(tmp_path)
 
     async def main() -> None:
@@ -98,8 +98,8 @@ def test_a_disk_that_takes_no_more_holds_the_stream_back_and_kills_nobody(
         refused += 1
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(aside, "write_whole", refuse)
-    monkeypatch.setattr("actors.receivers.intake.RETRY_S", 0.02)
+    monkeypatch.setattr(quarantine, "write_whole", refuse)
+    monkeypatch.setattr("actors.receivers.isolation.RETRY_S", 0.02)
     context = FakeContext(tmp_path)
 
     async def main() -> None:
@@ -110,7 +110,7 @@ def test_a_disk_that_takes_no_more_holds_the_stream_back_and_kills_nobody(
             with trio.fail_after(5):
                 while not context.batches():
                     await trio.sleep(0.01)
-                context.say_verdict.send_nowait(Quarantine(intake.spool.tag, 2, 2, "parser", "hung"))
+                context.say_verdict.send_nowait(Quarantine(intake._log.tag, 2, 2, "parser", "hung"))
                 while refused < 3:
                     await trio.sleep(0.01)
                 context.announce_loss()
@@ -122,7 +122,7 @@ def test_a_disk_that_takes_no_more_holds_the_stream_back_and_kills_nobody(
             with trio.fail_after(5):
                 while len(context.bodies()) < 4:
                     await trio.sleep(0.01)
-            assert context.report.state == "ok"
+            assert not context.report.has("quarantine")
             nursery.cancel_scope.cancel()
 
     trio.run(main)
@@ -130,8 +130,8 @@ def test_a_disk_that_takes_no_more_holds_the_stream_back_and_kills_nobody(
 
 
 def test_the_quarantine_is_bounded_and_takes_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aside, "MAX_FILES", 5)
-    quarantined = Quarantined(tmp_path)
+    monkeypatch.setattr(quarantine, "MAX_FILES", 5)
+    quarantined = QuarantineFolder(tmp_path)
     for number in range(1, 9):
         quarantined.put("syslog", 1, number, "parser", "", record(number))
     assert quarantined.names() == [f"syslog-1-{number}" for number in range(4, 9)]

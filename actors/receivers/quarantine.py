@@ -25,7 +25,7 @@ MAX_FILES = 1_000
 log = logging.getLogger(__name__)
 
 
-class PutAside(msgspec.Struct, frozen=True):
+class QuarantinedRecord(msgspec.Struct, frozen=True):
     """One record of the quarantine."""
 
     receiver: str
@@ -48,18 +48,18 @@ class PutAside(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(PutAside).decode
+_decode = msgspec.msgpack.Decoder(QuarantinedRecord).decode
 
 
-class Quarantined:
+class QuarantineFolder:
     """The folder of the quarantine."""
 
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / "quarantine"
 
-    def put(self, receiver: str, tag: int, sequence: int, actor: str, reason: str, record: Record) -> PutAside:
+    def put(self, receiver: str, tag: int, sequence: int, actor: str, reason: str, record: Record) -> QuarantinedRecord:
         """Put a record aside. Raises OSError as the disk does."""
-        aside = PutAside(receiver, tag, sequence, actor, reason, time.time_ns(), record)
+        aside = QuarantinedRecord(receiver, tag, sequence, actor, reason, time.time_ns(), record)
         write_whole(self._folder / f"{aside.name}.msgpack", _encode(aside))
         files = sorted(self._folder.glob("*.msgpack"), key=lambda path: path.stat().st_mtime_ns)
         for oldest in files[: max(0, len(files) - MAX_FILES)]:
@@ -70,20 +70,20 @@ class Quarantined:
     def names(self) -> list[str]:
         return sorted(path.stem for path in self._folder.glob("*.msgpack"))
 
-    def get(self, name: str) -> PutAside:
+    def get(self, name: str) -> QuarantinedRecord:
         """Return one record. Raises LookupError if it is not there or cannot be read."""
         if name in self.names():  # a name is never a path
             with suppress(OSError, msgspec.MsgspecError):
                 return _decode((self._folder / f"{name}.msgpack").read_bytes())
         raise LookupError(f"{name[:80]!r} is not in the quarantine, or cannot be read")
 
-    def all(self) -> Iterator[PutAside]:
+    def all(self) -> Iterator[QuarantinedRecord]:
         """Yield what can be read."""
         for name in self.names():
             with suppress(LookupError):
                 yield self.get(name)
 
-    def of_spool(self, tag: int) -> dict[int, PutAside]:
+    def of_spool(self, tag: int) -> dict[int, QuarantinedRecord]:
         """Return what was put aside out of a spool, by sequence."""
         return {aside.sequence: aside for aside in self.all() if aside.tag == tag}
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import msgspec
 
 from actors.files import write_whole
-from actors.receivers.spool import SpoolPosition
-from protocol.packing import PackingError, pack, unpack
+from actors.spool.entries import whole_entries
+from actors.spool.position import pack_position, path_of, read_position
+from actors.spool.segments import segments_in
 
-_HEAD = 8
 TRIES = 20
 
 
@@ -21,27 +20,10 @@ class Vanished(Exception):
 
 def whole_bytes(raw: bytes) -> int:
     """Return how many bytes at the start of a segment are whole entries."""
-    offset = 0
-    while offset + _HEAD <= len(raw):
-        length, checksum = int.from_bytes(raw[offset : offset + 4]), int.from_bytes(raw[offset + 4 : offset + 8])
-        body = raw[offset + _HEAD : offset + _HEAD + length]
-        if not length or len(body) < length or zlib.crc32(body) != checksum:
-            break
-        offset += _HEAD + length
-    return offset
-
-
-def read_position(path: Path) -> SpoolPosition:
-    """Return a spool's position as it stands on disk. Raises OSError, and ValueError if it is damaged."""
-    try:
-        return msgspec.convert(unpack(path.read_bytes()), SpoolPosition)
-    except (PackingError, msgspec.ValidationError) as error:
-        raise ValueError(str(error)) from error
-
-
-def segments(folder: Path) -> list[Path]:
-    """Return the segments of a spool, oldest first."""
-    return sorted(path for path in folder.glob("*.segment") if path.stem.isdecimal())
+    end = 0
+    for offset, body in whole_entries(raw):
+        end = offset + len(body)
+    return end
 
 
 def copy_spool(folder: Path, target: Path) -> None:
@@ -63,11 +45,11 @@ def _copy_once(folder: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in target.iterdir():  # of a try before
         path.unlink()
-    position = msgspec.structs.replace(read_position(folder / "position"), boot="copied")
-    for path in segments(folder):
+    position = msgspec.structs.replace(read_position(path_of(folder)), boot="copied")
+    for path in segments_in(folder):
         try:
             raw = path.read_bytes()
         except FileNotFoundError as error:
             raise Vanished from error
         write_whole(target / path.name, raw[: whole_bytes(raw)])
-    write_whole(target / "position", pack(msgspec.to_builtins(position, builtin_types=(bytes,))))
+    write_whole(path_of(target), pack_position(position))

@@ -7,31 +7,40 @@ any more, so the receiver is `degraded` until the recorder has committed all of 
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 import trio
 
 from actors.context import Report
-from actors.receivers.spool import Spool
+from actors.spool.segments import Segments
 from actors.syncing import SYNC_S, sync_all
-
-NOTE = "cannot force the spool to disk"  # how the receiver's note begins
+from protocol.metrics import SyncMetrics
 
 log = logging.getLogger(__name__)
 
 
-async def keep_synced(spool: Spool, report: Report) -> None:
+class Synced(Protocol):
+    """A log in segments."""
+
+    segments: Segments
+    next: int
+    acknowledged: int
+
+
+async def keep_synced(spool: Synced, report: Report) -> None:
     """Force what was appended, in a thread, until cancelled."""
+    metrics = report.measure(SyncMetrics)
     doubtful = 0  # up to this sequence the disk may lack something
     while True:
         await trio.sleep(SYNC_S)
-        descriptors = spool.unsynced.take()
+        descriptors = spool.segments.unsynced.take()
         error = await trio.to_thread.run_sync(sync_all, descriptors) if descriptors else None
         if error is not None:
-            report.counters["failed_syncs"] += 1
-            log.error("%s (%s): a power loss may take what is accepted and not yet committed", NOTE, error.strerror)
-            spool.begin_segment()
+            metrics.failed_syncs += 1
+            log.error("cannot force the spool to disk (%s): a loss of power may take what is not committed yet", error.strerror)
+            spool.segments.begin()
             doubtful = spool.next - 1
         if spool.acknowledged < doubtful:
-            report.degraded(f"{NOTE}: a power loss may take records that are not committed yet")
-        elif report.note.startswith(NOTE):
-            report.ok()
+            report.set("sync", "cannot force the spool to disk: a loss of power may take records that are not committed yet")
+        else:
+            report.clear("sync")

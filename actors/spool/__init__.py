@@ -1,0 +1,1 @@
+"""The spool: the log of records that a receiver keeps on disk."""
