@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+from actors.bus import Bus
 from actors.signal import Signal
-from protocol.messages import BatchKey, Frame, Header, Isolate, Quarantine, SpoolAccount
+from protocol.messages import BatchKey, Isolate, Quarantine, SpoolAccount
 from protocol.metrics import DropReason, Metrics
 
 # What can be wrong with an actor that works; `docs/operations.md` explains each.
@@ -112,29 +113,14 @@ class Report:
         return {name: value for numbers in self._metrics for name, value in numbers.of_kind("gauge")} | self.statistics
 
 
-class Context(Protocol):
+class Context(Bus, Protocol):
+    """An actor's way to everything outside of it."""
+
     name: str
     settings: Mapping[str, Any]  # this actor's part of the configuration
     sockets: Mapping[str, socket.socket]  # bound by the supervisor, by name
     state_dir: Path
     report: Report
-
-    def messages(self) -> AsyncIterator[tuple[Header, Sequence[Frame]]]:
-        """Yield what arrives, until the actor is told to drain and its inbox is empty."""
-        ...
-
-    async def emit(self, header: Header, frames: Sequence[Frame] = (), *, to: str = "") -> tuple[str, ...]:
-        """Send a message along every edge that the child spec has for its type; return the actors that were given it.
-
-        An edge that waits is waited for while it is full; one that drops counts the drop. `to`: along this edge only.
-        Cancelled while it waits, the edges before have the message, that one and those behind it have not.
-        Raises LookupError for a type of message that no route lets this actor send.
-        """
-        ...
-
-    def emit_nowait(self, header: Header, frames: Sequence[Frame] = (), *, to: str = "") -> tuple[str, ...]:
-        """Do the same without waiting: an edge that is full drops the message, whatever its policy, and counts it."""
-        ...
 
     def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
         """Put what the daemon itself has seen into the stream, as an event of the internal receiver."""
