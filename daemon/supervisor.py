@@ -1,7 +1,7 @@
-"""One for one: starts the actors in order, has each kept running, hears their heartbeats, stops them in reverse.
+"""One for one: has the actors started, kept running and stopped; hears their heartbeats; answers people; says how all are.
 
-How one actor is kept is `daemon/keeper.py`; how all look from outside `daemon/health.py`; whether their accounts add up
-`daemon/ledger.py`; what another configuration changes `daemon/reload.py`.
+Which actors there are, and in what order they start and stop, is `daemon/roster.py`; how one is kept running
+`daemon/keeper.py`; how all look from outside `daemon/health.py`; whether their accounts add up `daemon/ledger.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,14 @@ from daemon.notify import notify
 from daemon.places import last_alive_ns, mark_alive
 from daemon.reading import ConfigurationError
 from daemon.receivers import INTERNAL
-from daemon.reload import compare
+from daemon.roster import Roster
 from daemon.routes import SUPERVISOR, outputs_of
 from daemon.spawner import become_subreaper
-from daemon.topology import ChildSpec, child_specs
+from daemon.topology import child_specs
 from daemon.transport import Post
 from protocol.clock import format_time
 from protocol.messages import Beat, Notice, Reply, Request
 
-READY_S = 15.0
-STOP_S = 3.0  # for one actor to end once nobody sends to it
 CONTROL_BOUND = 4096
 ABSENCE_S = 5.0  # a daemon that was away for longer has missed something
 ERROR, WARN, INFO = 17, 13, 9  # SeverityNumber
@@ -56,21 +53,23 @@ class Supervisor:
     ) -> None:
         """`reread` returns the configuration as it is now, and the sockets for it. Raises ConfigurationError."""
         self._reread = reread
-        self._configuration = configuration
         self._state_dir = state_dir
         self._about = about
         self._post = Post(runtime_dir, "supervisor", bound=CONTROL_BOUND)
         self._inbox = self._post.inbox("control")
-        self.children = {spec.name: Child(spec) for spec in child_specs(configuration)}
-        self._keeper = Keeper(self._post, self._tell, sockets, state_dir=state_dir, runtime_dir=runtime_dir)
-        kinds = {name: child.spec.kind for name, child in self.children.items()}
+        kinds = {spec.name: spec.kind for spec in child_specs(configuration)}
         self._emitter = Emitter(self._post, SUPERVISOR, outputs_of(SUPERVISOR, SUPERVISOR, kinds))
+        self._keeper = Keeper(self._post, self._tell, sockets, state_dir=state_dir, runtime_dir=runtime_dir)
+        self._roster = Roster(configuration, self._keeper, self._emitter)
         self._ledger = Ledger()
         self._last_alive_ns = last_alive_ns(state_dir)
         self._one_reload = trio.Lock()
         self._started = trio.Event()
-        self._last_incarnations: dict[str, int] = {}  # of actors that the configuration has no place for now
         self._nursery: trio.Nursery
+
+    @property
+    def children(self) -> Mapping[str, Child]:
+        return self._roster.children
 
     # -- life
 
@@ -84,45 +83,19 @@ class Supervisor:
                 nursery.start_soon(self._receive)
                 nursery.start_soon(self._look_after)
                 nursery.start_soon(self._publish_status)
-                await self._start_all()
+                await self._roster.start_all(nursery)
                 self._tell_of_absence()
                 self._started.set()
                 started.set()
                 notify("READY=1")
                 await stop.wait()
                 notify("STOPPING=1")
-                await self._stop_all()
+                await self._roster.stop_all()
                 nursery.cancel_scope.cancel()
         finally:
-            for child in self.children.values():
-                child.kill()
+            self._roster.kill_all()
             self._keeper.close()
             self._post.close()
-
-    async def _start_all(self) -> None:
-        for child in self.children.values():
-            self._nursery.start_soon(self._keeper.keep, child)
-            await _wait_ready(child, 1)
-
-    async def _stop_all(self) -> None:
-        """Let each role drain in turn, receivers first; then whatever is left is killed."""
-        self._keeper.stopping = True
-        for child in self.children.values():
-            if not child.pid:
-                child.wanted.set()  # it waits for a restart that does not come
-        upstream_first = list(self.children.values())[::-1]  # a reload may be under way
-        for role, group in groupby(upstream_first, key=lambda child: child.spec.role):
-            patience_s = self._configuration.daemon.drain_s if role == "receiver" else STOP_S
-            members = list(group)
-            with trio.move_on_after(patience_s):
-                for child in members:
-                    self._keeper.command(child, "drain")
-                for child in members:
-                    await child.ended.wait()
-            for child in members:
-                if not child.ended.is_set():
-                    log.warning("%s did not finish within %.0f s and is killed", child.spec.name, patience_s)
-                    child.kill()
 
     async def _look_after(self) -> None:
         """Keep systemd's watchdog fed, from this loop: if it stands still, so does everything."""
@@ -149,63 +122,11 @@ class Supervisor:
                 return Reply(False, "\n".join(["the configuration stays as it was:", *map(str, error.faults)]))
             finally:
                 notify("READY=1")
-            done = await self._apply(configuration, sockets)
+            done = await self._roster.apply(configuration, sockets)
             text = f"tocsin: the configuration was read anew: {done}"
             log.info("%s", text.removeprefix("tocsin: "))
             self._tell("reload", text, severity=INFO)
             return Reply(True, text.removeprefix("tocsin: "))
-
-    async def _apply(self, configuration: Configuration, sockets: Mapping[str, socket.socket]) -> str:
-        """Bring the actors into line with a configuration; return in words what was done."""
-        before = {name: child.spec for name, child in self.children.items()}
-        before_sockets = self._keeper.sockets
-        moved = {name for name, bound in sockets.items() if before_sockets.get(name) is not bound}
-        change = compare(before, child_specs(configuration), moved, keep_windows=self._has_same_bound(configuration))
-        self._configuration, self._keeper.sockets = configuration, sockets
-        for spec in change.specs:  # all of them before anything is waited for: who dies meanwhile starts with what is new
-            if spec.name in self.children:
-                self.children[spec.name].change(spec)
-        leaving = [self.children[name].spec for name in change.gone]
-        self._rewire([*change.specs, *leaving])  # an actor that leaves is spoken to until it has drained
-        for name in change.gone:
-            self.children[name].leaves = True
-        for name in change.gone:
-            await self._keeper.take_leave(self.children[name], configuration.daemon.drain_s)
-            self._last_incarnations[name] = self.children[name].incarnation
-        for spec in change.specs:
-            if self._keeper.stopping:
-                return "the daemon is stopping"
-            await self._follow(spec, restart=spec.name in change.changed)
-        self.children = {spec.name: self.children[spec.name] for spec in change.specs}
-        self._rewire(change.specs)
-        for bound in before_sockets.values():
-            if bound not in sockets.values():
-                bound.close()
-        return change.describe()
-
-    def _rewire(self, specs: Sequence[ChildSpec]) -> None:
-        """Let everyone who runs know the edges between these actors."""
-        kinds = {spec.name: spec.kind for spec in specs}
-        for name, child in self.children.items():
-            self._keeper.rewire(child, outputs_of(name, child.spec.kind, kinds))
-        self._emitter.rewire(outputs_of(SUPERVISOR, SUPERVISOR, kinds))
-
-    def _has_same_bound(self, configuration: Configuration) -> bool:
-        return configuration.daemon.queue_max == self._configuration.daemon.queue_max
-
-    async def _follow(self, spec: ChildSpec, *, restart: bool) -> None:
-        child = self.children.get(spec.name)
-        if child is None:
-            child = self.children[spec.name] = Child(spec, self._last_incarnations.get(spec.name, 0))
-            first = child.incarnation + 1
-            self._nursery.start_soon(self._keeper.keep, child)
-            await _wait_ready(child, first)
-            return
-        if restart:
-            before = child.incarnation
-            child.wanted.set()
-            await self._keeper.end(child, self._configuration.daemon.drain_s)
-            await _wait_ready(child, before + 1)
 
     # -- what the daemon itself has seen
 
@@ -295,7 +216,7 @@ class Supervisor:
                     children,
                     ts_ns=now_ns,
                     throughput_eps=max(0, eps),
-                    queue_max=self._configuration.daemon.queue_max,
+                    queue_max=self._roster.configuration.daemon.queue_max,
                     about=self._about | {"ts": format_time(now_ns), "ledger": self._ledger.describe(children)},
                 )
             )
@@ -320,9 +241,3 @@ class Supervisor:
             "waiting": waiting,
         }
 
-
-async def _wait_ready(child: Child, incarnation: int) -> None:
-    with trio.move_on_after(READY_S) as patience:
-        await child.wait_ready(incarnation)
-    if patience.cancelled_caught:
-        log.warning("%s is not ready after %.0f s: %s", child.spec.name, READY_S, child.health.note)
