@@ -22,7 +22,9 @@ from actors.parsing.parse import Parser
 from actors.receivers.framing import Framing
 from actors.receivers.journal_export import MAX_FIELD_BYTES, ExportDecoder, ExportError
 from actors.receivers.otlp import _grpc_message
-from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate, pack_records
+from actors.receivers.otlp_bounds import OtlpError, inflate, pack_records
+from actors.receivers.otlp_json import decode_json
+from actors.receivers.otlp_protobuf import decode_protobuf
 from actors.receivers.syslog import MAX_MESSAGE_BYTES
 from actors.receivers.tailing import MAX_LINE_BYTES, READ_BYTES, Tail
 from actors.receivers.tls import CertificateFiles

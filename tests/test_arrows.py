@@ -24,7 +24,7 @@ HOMES = {
     "ahocorasick": ("actors/sigma/",),
     "yaml": ("actors/sigma/",),
     "trio_websocket": ("daemon/commands/tail.py",),
-    "opentelemetry": ("actors/receivers/otlp_decode.py",),
+    "opentelemetry": ("actors/receivers/otlp_protobuf.py",),
 }
 FILES = {
     str(path.relative_to(ROOT)): path

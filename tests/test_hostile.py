@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from actors.parsing.parse import Parser
 from actors.receivers.framing import Framing
 from actors.receivers.otlp import _grpc_message
-from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate
+from actors.receivers.otlp_bounds import OtlpError, inflate
+from actors.receivers.otlp_json import decode_json
+from actors.receivers.otlp_protobuf import decode_protobuf
 from protocol.frames import event_frame
 from protocol.messages import JudgedEvent, decode_events, encode
 from protocol.records import Form, Record

@@ -25,7 +25,9 @@ from google.rpc.status_pb2 import Status as RpcStatus
 from actors.context import Context
 from actors.http.server import ServerStatistics, make_config, serve
 from actors.receivers.intake import Intake, IntakeSettings
-from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate, pack_records
+from actors.receivers.otlp_bounds import OtlpError, inflate, pack_records
+from actors.receivers.otlp_json import decode_json
+from actors.receivers.otlp_protobuf import decode_protobuf
 from actors.receivers.requests import OpenRequests, digest_of
 from actors.record_log import LogFull
 from protocol.metrics import OtlpMetrics

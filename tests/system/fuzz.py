@@ -28,7 +28,9 @@ import msgspec
 
 from actors.receivers.framing import Framing
 from actors.receivers.otlp import GRPC_PATH, _grpc_message
-from actors.receivers.otlp_decode import OtlpError, decode_json, decode_protobuf, inflate
+from actors.receivers.otlp_bounds import OtlpError, inflate
+from actors.receivers.otlp_json import decode_json
+from actors.receivers.otlp_protobuf import decode_protobuf
 from actors.receivers.syslog import MAX_MESSAGE_BYTES
 from tests.certificates import Authority
 from tests.daemon_process import DaemonProcess, free_ports

@@ -26,7 +26,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from actors.storage.reader import EventQuery, StoreReader
-from tests.actors.receivers.test_otlp_decode import BOMBS
+from tests.actors.receivers.test_otlp_forms import BOMBS
 from tests.daemon_process import DaemonProcess
 from tests.otlp_exporter import make_provider
 

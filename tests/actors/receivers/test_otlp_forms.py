@@ -18,15 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from actors.receivers.otlp_decode import (
-    MAX_INFLATED_BYTES,
-    MAX_RECORDS,
-    OtlpError,
-    _Protobuf,
-    decode_json,
-    decode_protobuf,
-    inflate,
-)
+from actors.receivers.otlp_bounds import MAX_INFLATED_BYTES, MAX_RECORDS, OtlpError, inflate
+from actors.receivers.otlp_json import decode_json
+from actors.receivers.otlp_protobuf import _Protobuf, decode_protobuf
 from actors.receivers.wire import WireError, submessages
 from tests.daemon_process import DATA, ROOT
 
@@ -318,8 +312,10 @@ def test_what_is_made_of_a_small_request_is_bounded() -> None:
     program = f"""
 import resource, time
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-from actors.receivers.otlp_decode import *
-from tests.actors.receivers.test_otlp_decode import BOMBS
+from actors.receivers.otlp_bounds import OtlpError, pack_records
+from actors.receivers.otlp_json import decode_json
+from actors.receivers.otlp_protobuf import decode_protobuf
+from tests.actors.receivers.test_otlp_forms import BOMBS
 for name in {list(BOMBS)!r}:
     body = BOMBS[name]()
     began_s = time.process_time()
