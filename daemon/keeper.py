@@ -152,7 +152,7 @@ class Keeper:
         pidfd = os.pidfd_open(child.pid)
         try:
             await trio.lowlevel.wait_readable(pidfd)
-            _, status = os.waitpid(child.pid, 0)
+            _, status = os.waitpid(child.pid, 0)  # noqa: ASYNC222 - it has ended, so this returns at once
         finally:
             os.close(pidfd)
         child.pid = 0
@@ -171,7 +171,8 @@ class Keeper:
 
     async def end(self, child: Child, drain_s: float) -> None:
         """End a child's present process: a receiver drains, for what it has read and not spooled would be lost."""
-        while child.is_starting:  # with what it was assigned before; it has no process yet that could be ended
+        # It starts with what it was assigned before, and has no process yet that could be ended.
+        while child.is_starting:  # noqa: ASYNC110 - some milliseconds, at a reload
             await trio.sleep(0.01)
         if not child.pid:  # it waits for its restart, and what it is told now would end the next
             return
@@ -179,7 +180,7 @@ class Keeper:
         if child.spec.role == "receiver":
             self.command(child, "drain")
             with trio.move_on_after(drain_s):
-                while child.pid and child.incarnation == incarnation:
+                while child.pid and child.incarnation == incarnation:  # noqa: ASYNC110 - at a reload
                     await trio.sleep(0.02)
         if child.incarnation == incarnation:
             child.kill()

@@ -21,6 +21,7 @@ START_S = 30.0
 FORK_S = 10.0
 _PR_SET_CHILD_SUBREAPER = 36
 # One thread a process, one arena: an actor is one core's work, and each further arena costs memory in every process.
+_ROOT = Path(__file__).resolve().parent.parent
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
@@ -44,8 +45,7 @@ class Spawner:
     async def start(self) -> None:
         """Start the fork server and wait until it has imported everything. Raises SpawnError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        root = str(Path(__file__).resolve().parent.parent)
-        python_path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        python_path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         with theirs:
             # -P and -s: no module out of the directory in which we happen to have been started, where anybody's `daemon`
             # may lie, nor out of the home of the user, which for the service is the directory that actors write to.

@@ -94,7 +94,7 @@ class FrontEnd:
     async def _wait_for_clients(self) -> None:
         """Let those who keep up take what is queued for them; who does not is closed in the ordinary way."""
         with trio.move_on_after(PATIENCE_S):
-            while self._door.hub.is_busy():
+            while self._door.hub.is_busy():  # noqa: ASYNC110 - one look for all clients
                 await trio.sleep(0.01)
 
     async def _take_status(self, status: Status) -> None:
@@ -120,7 +120,7 @@ class FrontEnd:
     async def _say_goodbye(self) -> None:
         self._door.hub.close_all(CLOSE_GOING_AWAY, "the daemon stops")
         with trio.move_on_after(GOODBYE_S):
-            while self._door.hub.clients:
+            while self._door.hub.clients:  # noqa: ASYNC110 - once in a life
                 await trio.sleep(0.02)
 
     async def run(self) -> None:
