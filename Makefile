@@ -1,9 +1,11 @@
-# Tocsin: `make run` and `make test` set up everything that they need below .venv and touch nothing else.
+# Tocsin: `make run` and `make test` set up everything that they need below .venv and touch nothing else. Another Python
+# (`make test PYTHON=python3.13`) has an environment of its own, .venv-3.13.
 PYTHON ?= python3
-VENV := .venv
+VENV := $(if $(filter-out python3,$(PYTHON)),.venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'),.venv)
 BIN := $(VENV)/bin
 STATE ?= state
 PREFIX ?= /usr/local
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run test check install uninstall deb boot bench chaos soak fuzz
@@ -38,8 +40,8 @@ uninstall:  ## take away what install laid (never state nor configuration)
 deb: $(VENV)/.run  ## build a Debian package below build/
 	@sh systemd/deb.sh
 
-test: $(VENV)/.dev  ## set up, and run all tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/.dev  ## set up, and run all tests (ARGS="tests/daemon -x" WORKERS=2)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev  ## lint and type-check
 	@$(BIN)/ruff check .
@@ -87,4 +89,4 @@ lock: $(VENV)/.dev  ## resolve the dependencies anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml --extra build --extra dev -o requirements-dev.lock
 
 clean:  ## remove what make made (never the state)
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build *.egg-info .mypy_cache .ruff_cache .hypothesis

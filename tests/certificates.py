@@ -19,13 +19,17 @@ class Authority:
         self._folder = folder
         self.certificate, self._key = folder / "ca.pem", folder / "ca.key"
         curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-        openssl("req", "-x509", *curve, "-keyout", self._key, "-out", self.certificate, "-subj", f"/CN={name}", "-days", 2)
+        made = ("-keyout", self._key, "-out", self.certificate, "-subj", f"/CN={name}", "-days", 2)
+        openssl("req", "-x509", *curve, *made, "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def issue(self, name: str) -> tuple[Path, Path]:
         """Return the files of a new certificate and its key."""
         certificate, key, request = (self._folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         extensions = self._folder / f"{name}.ext"
-        extensions.write_text("subjectAltName=IP:127.0.0.1\n")
+        extensions.write_text(
+            "basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\n"
+            "authorityKeyIdentifier=keyid\nsubjectAltName=IP:127.0.0.1\n"
+        )
         curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
         openssl("req", *curve, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         signing = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-days", 2, "-extfile", extensions)
@@ -35,6 +39,7 @@ class Authority:
     def client(self, shown: tuple[Path, Path] | None = None) -> ssl.SSLContext:
         """Return the context of a client that trusts this authority and shows a certificate."""
         context = ssl.create_default_context(cafile=str(self.certificate))
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 has it by itself
         if shown is not None:
             context.load_cert_chain(*shown)
         return context

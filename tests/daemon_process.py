@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -22,21 +23,29 @@ READY_S = 30.0
 NOTICES = "tocsin"  # the source of what the daemon tells of itself
 
 
+PORTS_EACH = 2_000  # for each worker of pytest-xdist
+# Below those that the kernel gives to whoever does not name one, so that no client takes a port before its server has it.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+_FIRST = os.getpid() * 10  # not the same in every run
+_ports = (10_000 + _WORKER * PORTS_EACH + number % PORTS_EACH for number in itertools.count(_FIRST))
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a port is free for TCP and UDP now."""
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:  # what lingers of a connection is no harm; with UDP it would let in a second socket
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free for TCP and UDP now."""
-    held, ports = [], []
-    while len(ports) < count:
-        tcp, udp = socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        held += [tcp, udp]
-        tcp.bind(("127.0.0.1", 0))
-        try:
-            udp.bind(tcp.getsockname())
-        except OSError:
-            continue
-        ports.append(tcp.getsockname()[1])
-    for each in held:
-        each.close()
-    return ports
+    """Return ports that are free for TCP and UDP, and that no other worker will give away."""
+    return list(itertools.islice(filter(is_free, _ports), count))
 
 
 class DaemonProcess:

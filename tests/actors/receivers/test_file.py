@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
-import trio.testing
 
 from actors.receivers.file import FileReceiver
+from tests.clocks import run_jumping as run
 from tests.fake_context import FakeContext, FakeRecorder
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    trio.run(test, clock=trio.testing.MockClock(autojump_threshold=0.02))
 
 
 def add(path: Path, *lines: str, end: str = "\n") -> None:
