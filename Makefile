@@ -32,13 +32,13 @@ run: $(VENV)/.run  ## set up, and run the daemon in the foreground (Ctrl-C ends 
 	@exec $(BIN)/tocsin run --state-dir $(STATE) $(if $(CONFIG),--config $(CONFIG))
 
 install: $(VENV)/.run  ## lay out command, libraries, units and pages (PREFIX=/usr/local DESTDIR=)
-	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" INTERPRETER="$(INTERPRETER)" sh systemd/install.sh install
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" INTERPRETER="$(INTERPRETER)" VENV="$(VENV)" sh systemd/install.sh install
 
 uninstall:  ## take away what install laid (never state nor configuration)
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" sh systemd/install.sh uninstall
 
 deb: $(VENV)/.run  ## build a Debian package below build/
-	@sh systemd/deb.sh
+	@VENV="$(VENV)" sh systemd/deb.sh
 
 test: $(VENV)/.dev  ## set up, and run all tests (ARGS="tests/daemon -x" WORKERS=2)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)

@@ -5,7 +5,7 @@ umask 022
 cd "$(dirname "$0")/.."
 
 tree=build/deb
-python=.venv/bin/python
+python=${VENV:-.venv}/bin/python
 version=$($python -c 'from daemon.cli import VERSION; print(VERSION)')
 minor=$($python -c 'import sys; print(sys.version_info.minor)')
 architecture=$(dpkg --print-architecture)

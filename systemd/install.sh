@@ -13,7 +13,7 @@ umask 022
 cd "$(dirname "$0")/.."
 
 action=$1
-python=.venv/bin/python
+python=${VENV:-.venv}/bin/python
 : "${PREFIX:=/usr/local}" "${DESTDIR:=}"
 case $PREFIX in
   /usr | /usr/local) units=$PREFIX/lib ;;

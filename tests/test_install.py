@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ CONFIGURATION = "etc/tocsin/tocsin.toml"
 
 
 def make(target: str, destination: Path, prefix: str = "/usr/local") -> None:
-    command = ["make", "--no-print-directory", target, f"DESTDIR={destination}", f"PREFIX={prefix}"]
+    given = {"DESTDIR": destination, "PREFIX": prefix, "VENV": Path(sys.prefix).name}
+    command = ["make", "--no-print-directory", target, *(f"{name}={value}" for name, value in given.items())]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
