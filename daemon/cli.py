@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.reading import ConfigurationError, config_path, read_configuration
+from daemon.configuration_loader import ConfigurationError, config_path, read_configuration
 
 EX_CONFIG = 78  # sysexits.h
 EX_INTERRUPTED, EX_BROKEN_PIPE = 130, 141  # 128 and the signal, as shells have it

@@ -1,6 +1,6 @@
 """The configuration as data: every table with its keys, their defaults, and what types cannot say of them.
 
-`daemon/reading.py` makes it of a file and the environment.
+`daemon/configuration_loader.py` makes it of a file and the environment.
 """
 
 from __future__ import annotations

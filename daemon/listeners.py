@@ -16,7 +16,7 @@ from pathlib import Path
 
 from daemon.activation import InheritedSocket, show_address
 from daemon.configuration import Configuration
-from daemon.reading import ConfigurationError, Fault
+from daemon.configuration_loader import ConfigurationError, Fault
 from daemon.sections import is_loopback, parse_address
 
 BACKLOG = 512

@@ -17,13 +17,13 @@ import trio
 
 from daemon.child import Child
 from daemon.configuration import Configuration
+from daemon.configuration_loader import ConfigurationError
+from daemon.directories import last_alive_ns, mark_alive
 from daemon.emitter import Emitter
 from daemon.health import make_status
 from daemon.keeper import HANG_S, Keeper
 from daemon.ledger import Ledger
 from daemon.notify import notify
-from daemon.places import last_alive_ns, mark_alive
-from daemon.reading import ConfigurationError
 from daemon.receivers import INTERNAL
 from daemon.roster import Roster
 from daemon.routes import SUPERVISOR, outputs_of

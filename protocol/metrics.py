@@ -158,7 +158,7 @@ class ScorerMetrics(Metrics):
     waiting_batches: int = gauge("batches", "batches that wait for detectors")
     late_detectors: int = gauge("detectors", "detectors that nobody waits for")
     late_alerts: int = counter("alerts", "alerts of rules that came after their batch had left")
-    learnt_again_events: int = counter("events", "events that it learnt again out of its journal, after a death")
+    learnt_again_events: int = counter("events", "events that it learned again out of its journal, after a death")
     failed_journal_writes: int = counter("journals", "journals that ended early: the disk refused, or they grew too long")
     answers_given_up: int = counter("batches", "answers to batches in flight that were forgotten")
 

@@ -13,7 +13,7 @@ import trio
 from actors.context import Report
 from actors.signal import Signal
 from daemon.configuration import Configuration
-from daemon.reading import read_configuration
+from daemon.configuration_loader import read_configuration
 from daemon.routes import outputs_of
 from daemon.topology import child_specs
 from protocol.edges import ALL_FRAMES, Edge

@@ -20,7 +20,7 @@ import pytest
 
 from actors.parsing.parse import Parser
 from daemon.configuration import Configuration
-from daemon.reading import read_configuration
+from daemon.configuration_loader import read_configuration
 from protocol.clock import parse_time
 from protocol.frames import EventObject, event_object
 from protocol.messages import JudgedEvent

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import VERSION
-from daemon.reading import read_configuration
+from daemon.configuration_loader import read_configuration
 from tests.daemon_process import ROOT
 
 CONFIGURATION = "etc/tocsin/tocsin.toml"

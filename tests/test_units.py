@@ -16,7 +16,7 @@ from tests.daemon.test_activation import SOCKETS_OF_OTHERS_OFF
 
 UNITS = Path(__file__).resolve().parent.parent / "systemd"
 NAMES = ("tocsin.service", "tocsin-syslog.socket")
-MOST_EXPOSURE = 1.5
+MAX_EXPOSURE = 1.5
 with_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
 
@@ -50,7 +50,7 @@ def test_systemd_finds_a_fault_that_is_there(units: list[str]) -> None:
 
 @with_systemd
 def test_the_exposure_is_small(units: list[str]) -> None:
-    limit = ["--offline=yes", f"--threshold={10 * MOST_EXPOSURE:.0f}"]
+    limit = ["--offline=yes", f"--threshold={10 * MAX_EXPOSURE:.0f}"]
     judged = analyze("security", *limit, units[0])
     assert judged.returncode == 0, judged.stdout[-200:]
 

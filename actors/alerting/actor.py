@@ -22,7 +22,7 @@ from protocol.messages import Drafted, Frame, Judged
 from protocol.metrics import AlertsMetrics
 
 VERSION = 1
-MOST_SHOWN = 1_000  # of the newest alerts in the store
+MAX_SHOWN = 1_000  # of the newest alerts in the store
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class AlertsActor:
     def _read_shown(self) -> tuple[list[Alert], dict[str, AlertState]]:
         """Return the newest alerts of the store, the newest first, and what they have become."""
         reader = open_store_reader(self._context.state_dir, quiet=True)
-        shown, _ = reader.alerts(AlertQuery(order="desc", limit=MOST_SHOWN))
+        shown, _ = reader.alerts(AlertQuery(order="desc", limit=MAX_SHOWN))
         return shown, reader.alert_states(shown)
 
     async def _take(self, message: Judged, frames: Sequence[Frame]) -> None:

@@ -2,7 +2,7 @@
 
 A batch that is sent again after something downstream died gets the scores that it got before (`actors/answers.py`), and
 findings are sent again too, with the same alerts' ids as before (`actors/unsettled.py`). At the start
-what the snapshot does not know is learnt from the store (`catch_up.py`). Batches that were on their way when the one
+what the snapshot does not know is learned from the store (`catch_up.py`). Batches that were on their way when the one
 before died are committed a little later; for them it looks again for a while, and where they are missing before the first
 that comes, it waits for them, `GAP_S` at most: meanwhile the scorer goes on without it.
 """
@@ -33,7 +33,7 @@ from protocol.messages import BatchKey, Events, Findings, Frame, Scored
 from protocol.metrics import DetectorMetrics
 
 TICK_S = 1.0
-MOST_TICKS = 600  # made up for at once; a longer time that nobody watched is passed over
+MAX_TICKS = 600  # made up for at once; a longer time that nobody watched is passed over
 SETTLED_S = 10.0  # after the start: what is missing from now on was left out because this detector is too slow for it
 CATCH_UP_S = 30.0  # at most, at the start: one that learns more slowly than events come would never end
 GAP_S = 1.0
@@ -64,13 +64,13 @@ class DetectorActor:
         self._metrics = self._report.measure(DetectorMetrics)
         self._class: type[Detector] = load_class(context.settings["class"], Detector)
         self._detector = self._class()
-        self._learnt = Cursor()
+        self._learned = Cursor()
         self._answers: Answers[Answer] = Answers(Answer.cut)
         self._unsettled: Unsettled[Finding] = Unsettled(Finding)
         self._snapshots = SnapshotFile(context, self._detector.version)
         self._ticked_ns = 0  # what the wall clock showed at the last tick
         if not self._snapshots.take_up(self._restore):
-            self._detector, self._learnt = self._class(), Cursor()
+            self._detector, self._learned = self._class(), Cursor()
         self._replay = Replay(open_store_reader(context.state_dir, quiet=True))
         self._settled_s = trio.current_time() + SETTLED_S
         self._one_at_a_time = trio.Lock()
@@ -78,14 +78,14 @@ class DetectorActor:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._detector.restore(state["detector"])
-        self._learnt, self._ticked_ns = Cursor(state["learnt"]), state["ticked_ns"]
+        self._learned, self._ticked_ns = Cursor(state["learnt"]), state["ticked_ns"]
         self._answers.restore(state.get("answers", ()), Answer.unpack)
         self._unsettled.restore(state.get("findings", ()))
 
     def _state(self) -> dict[str, Any]:
         return {
             "detector": self._detector.snapshot(),
-            "learnt": self._learnt.last,
+            "learnt": self._learned.last,
             "ticked_ns": self._ticked_ns,
             "answers": self._answers.snapshot(Answer.pack),
             "findings": self._unsettled.snapshot(),
@@ -94,15 +94,15 @@ class DetectorActor:
     # -- what it missed
 
     async def _catch_up(self) -> None:
-        """Learn what is committed and not learnt."""
-        catching = CatchUp(self._replay, self._learnt)
+        """Learn what is committed and not learned."""
+        catching = CatchUp(self._replay, self._learned)
         while missed := await catching.read():
             for batch in missed:
                 self._context.begin(batch.key)
                 if not self._context.is_poison(batch.key):
                     await self._pass_time(int(batch.columns.observed_ns[-1]))
                     self._detector.score(batch.columns)
-                self._learnt.take(batch.key.tag, batch.key.first, batch.key.count)
+                self._learned.take(batch.key.tag, batch.key.first, batch.key.count)
                 self._metrics.caught_up_events += len(batch.columns)
                 await trio.lowlevel.checkpoint()
         self._context.begin(None)
@@ -110,7 +110,7 @@ class DetectorActor:
     async def _pass_time(self, now_ns: int) -> None:
         """Tick as the clock did before these events came."""
         step_ns = int(TICK_S * NS_PER_S)
-        if now_ns - self._ticked_ns > MOST_TICKS * step_ns:
+        if now_ns - self._ticked_ns > MAX_TICKS * step_ns:
             self._ticked_ns = now_ns
         while self._ticked_ns + step_ns <= now_ns:
             await self._tick(self._ticked_ns + step_ns)
@@ -125,7 +125,7 @@ class DetectorActor:
             await trio.sleep(GAP_CHECK_S)
 
     def _is_ahead(self, key: BatchKey) -> bool:
-        return bool(self._learnt.missing_before(key.tag, key.first))
+        return bool(self._learned.missing_before(key.tag, key.first))
 
     # -- what comes
 
@@ -138,7 +138,7 @@ class DetectorActor:
             await self._fill_gap(message.key)
             self._context.begin(message.key)
         if self._context.is_poison(message.key):
-            self._learnt.take(message.key.tag, message.key.first, message.key.count)
+            self._learned.take(message.key.tag, message.key.first, message.key.count)
             return
         answer = self._answers.recall(message.key) or self._judge(message, frames)
         header = Scored(message.key, self._detector.name, self._detector.unit, answer.warm)
@@ -148,7 +148,7 @@ class DetectorActor:
         """Score a batch that comes for the first time, learn it, and keep what was said of it."""
         columns = Columns.unpack(message.sources, frames[:COLUMN_FRAMES])
         self._look_at_clock()
-        is_new = bool(self._learnt.take(message.key.tag, message.key.first, message.key.count))
+        is_new = bool(self._learned.take(message.key.tag, message.key.first, message.key.count))
         scores = self._detector.score(columns, learn=is_new)
         self._metrics.scored_events += len(columns)
         answer = Answer(scores, self._detector.is_warm())

@@ -8,7 +8,7 @@ is holt_winters.py's. On y = 2 sqrt(c + 3/8) of the count c of each bucket (volu
 
 For normal z, P(statistic > s) falls as e^(-2 k s) (Siegmund 1985, "Sequential Analysis", section 2.6), so s is worth 2
 k s / ln 2 bits. A change is reported when these reach `CHANGE_BITS` and exceed what was seen in the last hours; the
-statistic is read before it is reset, and the level is learnt anew: median and median deviation of the next `RELEARN`
+statistic is read before it is reset, and the level is learned anew: median and median deviation of the next `RELEARN`
 buckets, during which nothing is scored. In between, level and scale follow slowly what is not itself an outlier.
 
 Departures: z is clipped, so that no bucket alone is a change of level (a burst is); up to three empty buckets count,
@@ -44,7 +44,7 @@ CHANGE_BITS = 32.0
 MARGIN = 1.25
 PEAK_FADING = 0.5 ** (BUCKET_S / (6 * 3600))
 GAIN = 0.02
-MOST_EMPTY = 3
+MAX_EMPTY = 3
 LEAST_EVENTS = 200
 FINDINGS = 1000
 
@@ -140,13 +140,13 @@ class Cusum(Detector):
         if source.bucket >= bucket:
             return
         if source.count:
-            pause = source.empty if source.empty <= MOST_EMPTY else 0  # after too long a one nothing is said of it
+            pause = source.empty if source.empty <= MAX_EMPTY else 0  # after too long a one nothing is said of it
             for count in [0] * pause + [source.count]:
                 self._take(name, source, count)
             source.count = source.empty = 0
             source.bucket += 1
         passed = bucket - source.bucket
-        source.empty = min(source.empty + passed, MOST_EMPTY + 1)
+        source.empty = min(source.empty + passed, MAX_EMPTY + 1)
         source.bucket = bucket
 
     def _take(self, name: str, source: _Source, count: int) -> None:
@@ -217,7 +217,7 @@ class Cusum(Detector):
 
 
 def _reading(source: _Source) -> tuple[float, float, float]:
-    """Return what the statistic says now: bits, expected and seen count; NaN while the level is being learnt."""
+    """Return what the statistic says now: bits, expected and seen count; NaN while the level is being learned."""
     if not source.is_warm():
         return (float("nan"),) * 3
     side = 1.0 if source.up >= source.down else -1.0

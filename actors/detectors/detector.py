@@ -22,7 +22,7 @@ class Detector(ABC):
 
     @abstractmethod
     def score(self, batch: Columns, *, learn: bool = True) -> Scores:
-        """Score each event against what was learnt before it, then learn the batch (unless it was learnt already)."""
+        """Score each event against what was learned before it, then learn the batch (unless it was learned already)."""
 
     def tick(self, now_ns: int) -> list[Finding]:
         """Close what time alone closes. `now_ns` is the wall clock; called about once a second, events or none."""
@@ -50,4 +50,4 @@ class Detector(ABC):
 
     @abstractmethod
     def is_warm(self) -> bool:
-        """Tell whether any source has been learnt well enough to be scored."""
+        """Tell whether any source has been learned well enough to be scored."""

@@ -11,9 +11,9 @@ On y = 2 sqrt(c + 3/8) of the count c of each bucket (volume.py), additive with 
 
 (Holt 1957; Winters 1960, "Forecasting Sales by Exponentially Weighted Moving Averages", section 3; damping: Gardner
 and McKenzie 1985.) Departures: counts are stabilised first, so that additive fits; r is clipped at 3 scales before
-anything is learnt of it, so that a burst does not become the level (a lasting change does after `RELEARN` buckets);
+anything is learned of it, so that a burst does not become the level (a lasting change does after `RELEARN` buckets);
 scale is 1.25 times the mean |r|, at least the Poisson noise and a tenth of the count; the season has 96 quarter hours
-of a day, is learnt aside for a day, and before that the method is double exponential; a template has no season of its
+of a day, is learned aside for a day, and before that the method is double exponential; a template has no season of its
 own and is raised by its source's. A template's bits are lowered by log2 of how many templates are followed, since each
 is a chance to be wrong.
 
@@ -35,7 +35,7 @@ import numpy as np
 
 from actors.detectors.detector import Detector
 from actors.detectors.gaps import Gaps
-from actors.detectors.series import BUCKET_S, DAY_BUCKETS, MOST_EMPTY, WARM_BUCKETS, Season, Series
+from actors.detectors.series import BUCKET_S, DAY_BUCKETS, MAX_EMPTY, WARM_BUCKETS, Season, Series
 from actors.detectors.volume import REWIND_NS, Float64, SourceClock, bits_beyond, count_of, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
@@ -171,7 +171,7 @@ class HoltWinters(Detector):
     def _close_until(self, name: str, source: _Source, bucket: int) -> None:
         """Close the buckets before `bucket`, and report a burst in one that is closed."""
         series = source.series
-        if bucket - series.bucket > MOST_EMPTY:
+        if bucket - series.bucket > MAX_EMPTY:
             self._close(name, source)
             series.bucket = bucket
         while series.bucket < bucket:

@@ -13,7 +13,7 @@ from actors.detectors.volume import noise_scale, stabilise
 BUCKET_S = 15
 WARM_BUCKETS = 16
 SETTLE = 9  # buckets that the first level is taken from
-MOST_EMPTY = 40  # buckets without an event that are closed one by one; beyond them the series waits for the next event
+MAX_EMPTY = 40  # buckets without an event that are closed one by one; beyond them the series waits for the next event
 LEVEL_GAIN, TREND_GAIN, SEASON_GAIN, SCALE_GAIN = 0.08, 0.01, 0.005, 0.03
 DAMPING = 0.9
 CLIP = 3.0
@@ -24,7 +24,7 @@ DAY_BUCKETS = 86_400 // BUCKET_S
 
 
 class Season:
-    """Offsets of the quarter hours of a day, learnt aside until a day is full."""
+    """Offsets of the quarter hours of a day, learned aside until a day is full."""
 
     def __init__(self) -> None:
         self.offsets = [0.0] * SLOTS
@@ -139,7 +139,7 @@ class Series:
 
     def skip_to(self, bucket: int) -> None:
         """Close buckets up to, not including, `bucket`; a stretch too long to be told from absence is left out."""
-        if bucket - self.bucket > MOST_EMPTY:
+        if bucket - self.bucket > MAX_EMPTY:
             self.close()
             self.bucket = bucket
         while self.bucket < bucket:

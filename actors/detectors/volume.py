@@ -18,7 +18,7 @@ import numpy.typing as npt
 from protocol.clock import NS_PER_S
 from protocol.columns import Int64
 
-MOST_BITS = 64.0
+MAX_BITS = 64.0
 NOISE_RATIO = 0.05  # of a level: a change of a tenth of the count is nobody's burst, however regular the source
 LIVE_LAG_NS = 300 * NS_PER_S
 ZONE_LAG_NS = 30 * NS_PER_S
@@ -48,14 +48,14 @@ def count_of(level: float) -> float:
 
 
 def bits_beyond(z: Float64) -> Float64:
-    """Return -log2 Q(z) for z > 0, within 0.1 bits (Sampford 1953), at most `MOST_BITS`; 0 for what is not above zero.
+    """Return -log2 Q(z) for z > 0, within 0.1 bits (Sampford 1953), at most `MAX_BITS`; 0 for what is not above zero.
 
     >>> bits_beyond(np.array([-1.0, 0.5, 3.0, 6.0])).round(1).tolist()  # truth: 1.7, 9.5, 29.9
     [0.0, 1.6, 9.5, 29.9]
     """
     z = np.maximum(z, 0.0)
     nats = z * z / 2.0 + np.log((z + np.sqrt(z * z + 8.0 / np.pi)) / np.sqrt(2.0 / np.pi))
-    return np.where(z > 0.0, np.minimum(nats / np.log(2.0), MOST_BITS), 0.0)
+    return np.where(z > 0.0, np.minimum(nats / np.log(2.0), MAX_BITS), 0.0)
 
 
 class SourceClock:

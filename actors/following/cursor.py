@@ -6,7 +6,7 @@ died, or at an edge that was full. The store has what was lost, sooner or later.
 
 An actor either fills what is missing at once, or passes on and fills it later; then the cursor keeps the gaps.
 
-State: the last sequence of at most `MAX_LINES` lines, and at most `most_gaps` gaps, the oldest given up and counted.
+State: the last sequence of at most `MAX_LINES` lines, and at most `max_gaps` gaps, the oldest given up and counted.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Cursor:
     """See the module. `last` is {line: last sequence taken}."""
 
     def __init__(
-        self, last: Mapping[int, int] | None = None, gaps: Iterable[Stretch] = (), *, most_gaps: int = 0
+        self, last: Mapping[int, int] | None = None, gaps: Iterable[Stretch] = (), *, max_gaps: int = 0
     ) -> None:
         self.last = dict(last or {})
         self.given_up = 0
-        self._most_gaps = most_gaps
+        self._most_gaps = max_gaps
         self._gaps: dict[Stretch, int] = dict.fromkeys(gaps, 0)  # {gap: times looked for in vain}
 
     def gaps(self) -> list[Stretch]:

@@ -59,9 +59,9 @@ class Replay:
         """Return batches of a spool that hold any of these sequences, oldest first, those of one page at most."""
         return await self._read(self._reader.batches_of, gap.line, gap.first, gap.last, limit=PAGE_EVENTS)
 
-    async def sequence_behind(self, cursor: Cursor, *, most_events: int) -> int:
+    async def sequence_behind(self, cursor: Cursor, *, max_events: int) -> int:
         """Return the commit sequence from which on batches may be committed that the cursor has not taken."""
-        return await self._read(self._reader.sequence_behind, dict(cursor.last), most_events=most_events)
+        return await self._read(self._reader.sequence_behind, dict(cursor.last), max_events=max_events)
 
     async def batches(self, from_sequence: int) -> list[StoredBatch]:
         """Return the batches of one page from a commit sequence on; none at the end of what is committed."""

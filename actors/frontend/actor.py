@@ -24,7 +24,7 @@ from protocol.messages import ActionDone, Committed, Frame, Status, decode_judge
 from protocol.metrics import FrontEndMetrics
 
 MAX_CONNECTIONS = 1_024
-GOODBYE_S = 0.5
+CLOSE_S = 0.5
 MAX_MISSING = 20_000
 PATIENCE_S = 1.0
 
@@ -117,9 +117,9 @@ class FrontEnd:
                 await self._take_status(message)
         drained.set()
 
-    async def _say_goodbye(self) -> None:
+    async def _close_clients(self) -> None:
         self._door.hub.close_all(CLOSE_GOING_AWAY, "the daemon stops")
-        with trio.move_on_after(GOODBYE_S):
+        with trio.move_on_after(CLOSE_S):
             while self._door.hub.clients:  # noqa: ASYNC110 - once in a life
                 await trio.sleep(0.02)
 
@@ -134,7 +134,7 @@ class FrontEnd:
                 config=make_config(),
                 statistics=self._statistics,
                 wait_stop=drained.wait,
-                before_close=self._say_goodbye,
+                before_close=self._close_clients,
             )
 
 

@@ -87,7 +87,7 @@ class RuleDesk:
         """Tell what a rule would have done with a span of the past. Raises Problem."""
         parameters = Parameters(given, frozenset({"since", "until"}))
         since_ns, until_ns = parameters.time("since"), parameters.time("until")
-        order = Order("backtest", str(self._state_dir), rule, since_ns=since_ns, until_ns=until_ns, most_s=BACKTEST_S)
+        order = Order("backtest", str(self._state_dir), rule, since_ns=since_ns, until_ns=until_ns, max_s=BACKTEST_S)
         return await self._obey(order)
 
     async def _obey(self, order: Order) -> bytes:

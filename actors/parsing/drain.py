@@ -130,13 +130,13 @@ class Drain:
     def _most_similar(self, leaf: Leaf, tokens: tuple[str, ...]) -> Template | None:
         """Return the template that agrees best; the older of two that agree as well."""
         best, most, variants = None, self._threshold, 0
-        apart, most_apart = None, self._threshold
+        apart, max_apart = None, self._threshold
         for template in leaf.templates:
             similarity, keyword_differs = _compare(template.tokens, tokens)
             if keyword_differs:
                 variants += similarity >= self._threshold
-                if similarity > most_apart or apart is None:
-                    apart, most_apart = template, similarity
+                if similarity > max_apart or apart is None:
+                    apart, max_apart = template, similarity
             elif similarity > most or (best is None and similarity >= most):
                 best, most = template, similarity
         return apart if best is None and variants >= _MAX_VARIANTS else best

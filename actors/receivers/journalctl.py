@@ -15,7 +15,7 @@ import trio
 
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
 _RECEIVE_BYTES = 64 << 10
-_LAST_WORDS_BYTES = 2_000
+_MAX_ERROR_BYTES = 2_000
 _EXIT_S = 1.0  # between the end of the output and that of the process
 
 
@@ -35,7 +35,7 @@ class Journalctl:
         self._errors = trio.lowlevel.FdStream(os.dup(self._process.stderr.fileno()))
         self._process.stdout.close()
         self._process.stderr.close()
-        self._said = b""
+        self._error_text = b""
         self._silent = trio.Event()
 
     @property
@@ -48,8 +48,8 @@ class Journalctl:
 
     async def listen_to_errors(self) -> None:
         """Keep the last words that it says on standard error, so that it can go on talking. Runs until it ends."""
-        while said := await self._errors.receive_some(_LAST_WORDS_BYTES):
-            self._said = (self._said + said)[-_LAST_WORDS_BYTES:]
+        while said := await self._errors.receive_some(_MAX_ERROR_BYTES):
+            self._error_text = (self._error_text + said)[-_MAX_ERROR_BYTES:]
         self._silent.set()
 
     async def wait_end(self) -> tuple[int, str]:
@@ -59,7 +59,7 @@ class Journalctl:
             await _wait_exit(self._process.pid)
         self._process.kill()
         status = self._process.wait()
-        lines = self._said.decode("utf-8", "backslashreplace").split("\n")
+        lines = self._error_text.decode("utf-8", "backslashreplace").split("\n")
         return status, next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {status}")
 
     async def aclose(self) -> None:

@@ -38,8 +38,8 @@ RECEIVE_BYTES = 65_536
 DATAGRAMS_AT_ONCE = 512
 KERNEL_DROPS = "kernel_drops"  # among the cursors: what the kernel had dropped when it was last asked
 LOOK_AT_DROPS_S = 1.0
-MOST_LAST_WORDS_S = 2.0  # and how long it may go on talking
-LAST_WORDS_S = 0.2  # after a drain began: how long a connection may stay silent before it is closed
+MAX_DRAIN_S = 2.0  # and how long it may go on talking
+DRAIN_SILENCE_S = 0.2  # after a drain began: how long a connection may stay silent before it is closed
 
 
 class Settings(IntakeSettings, frozen=True):
@@ -60,7 +60,7 @@ class SyslogReceiver:
         self._report = context.report
         self._metrics = self._report.measure(SyslogMetrics)
         self._draining = False
-        self._last_words_s = math.inf  # when a connection that goes on talking is closed
+        self._drain_deadline_s = math.inf  # when a connection that goes on talking is closed
         self._slots = trio.CapacityLimiter(MAX_CONNECTIONS)
         self._handshakes = trio.CapacityLimiter(MAX_HANDSHAKES)
         self._open = 0
@@ -179,7 +179,7 @@ class SyslogReceiver:
         try:
             while True:
                 await self._intake.wait_credit()
-                with trio.move_on_after(LAST_WORDS_S if self._draining else 1.0) as patience:
+                with trio.move_on_after(DRAIN_SILENCE_S if self._draining else 1.0) as patience:
                     received = await stream.receive_some(RECEIVE_BYTES)
                 if patience.cancelled_caught:
                     if self._draining:
@@ -188,7 +188,7 @@ class SyslogReceiver:
                 if not received:
                     break
                 await self._take(framer.feed(bytes(received)), peer)
-                if trio.current_time() > self._last_words_s:
+                if trio.current_time() > self._drain_deadline_s:
                     break
         finally:
             self._intake.put_nowait(self._records(framer.close(), peer))
@@ -223,7 +223,7 @@ class SyslogReceiver:
                     listening.start_soon(self._accept, sockets["tls"], self._handshakes, self._serve_tls, listening)
                 await self._context.wait_drain()
                 self._draining = True
-                self._last_words_s = trio.current_time() + MOST_LAST_WORDS_S
+                self._drain_deadline_s = trio.current_time() + MAX_DRAIN_S
                 if "udp" in sockets:
                     self._intake.put_nowait(self._read_datagrams(sockets["udp"]))
                     self._take_drops(drops)

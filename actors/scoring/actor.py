@@ -1,6 +1,6 @@
 """The scorer: joins a batch with its scores and with what rules say, blends, and drafts an alert for what breaches.
 
-A batch that is sent again is judged as it was the first time (`actors/answers.py`). Every batch that is learnt is written
+A batch that is sent again is judged as it was the first time (`actors/answers.py`). Every batch that is learned is written
 down before it is handed on (`actors/journal.py`), so that this holds after a death of the scorer too.
 """
 
@@ -52,7 +52,7 @@ class Scorer:
         self._report = context.report
         self._metrics = self._report.measure(ScorerMetrics)
         self._join = Join()
-        self._learnt = Cursor()
+        self._learned = Cursor()
         self._settings = msgspec.convert(context.settings, Settings)
         self._blender = self._make_blender()
         self._answers: Answers[Judgement] = Answers(Judgement.cut)
@@ -68,7 +68,7 @@ class Scorer:
     async def _restore(self) -> None:
         """Take up snapshot and journal: the state of the last batch that was handed on."""
         if not (self._snapshots.take_up(self._take_up) and await self._take_up_journal()):
-            self._blender, self._learnt, self._answers = self._make_blender(), Cursor(), Answers(Judgement.cut)
+            self._blender, self._learned, self._answers = self._make_blender(), Cursor(), Answers(Judgement.cut)
 
     async def _take_up_journal(self) -> bool:
         """Learn again what the snapshot does not hold; tell whether the journal could be understood."""
@@ -83,12 +83,12 @@ class Scorer:
 
     def _take_up(self, state: dict[str, Any]) -> None:
         self._blender.restore(state["blender"])
-        self._learnt = Cursor(state["learnt"])
+        self._learned = Cursor(state["learnt"])
         self._answers.restore(state.get("answers", ()), lambda packed: Judgement(unpack_blended(packed)))
         self._journal_from = state.get("journal", 0)
 
     def _learn_again(self, learning: Learning) -> None:
-        """Learn what a dead scorer had learnt, as it did, and say of it what that one said."""
+        """Learn what a dead scorer had learned, as it did, and say of it what that one said."""
         self._blender.units |= learning.units
         blended = self._blender.blend(learning.columns(), learning.scores, learn=self._is_new(learning.key))
         self._answers.keep(learning.key, Judgement(blended))
@@ -98,7 +98,7 @@ class Scorer:
         number = self._journal.turn()
         state = {
             "blender": self._blender.snapshot(),
-            "learnt": self._learnt.last,
+            "learnt": self._learned.last,
             "answers": self._answers.snapshot(lambda judgement: pack_blended(judgement.blended)),
             "journal": number,
         }
@@ -117,8 +117,8 @@ class Scorer:
         await self._context.emit(Judged(key, tuple(alerts), matched.attacks), frames)
 
     def _is_new(self, key: BatchKey) -> bool:
-        """Tell whether a batch was not learnt yet, and note that it is learnt now."""
-        return bool(self._learnt.take(key.tag, key.first, key.count))
+        """Tell whether a batch was not learned yet, and note that it is learned now."""
+        return bool(self._learned.take(key.tag, key.first, key.count))
 
     def _blend(self, joined: Joined) -> Judgement:
         """Judge a batch that comes for the first time, learn it, and keep what was said of it."""

@@ -16,8 +16,8 @@ is held between the nominal -log10(risk) and `CEILING`, beyond which anything co
 a source deaf. Misses: what every detector misses; and a breach for every event of a kind that a source has made
 ordinary.
 
-A breach is not learnt while the source has allowance left (`ALLOWANCE` events, which comes back slowly), so that a
-rare kind stays strange the next time; after that it is learnt like any event, so that a source that keeps on becomes
+A breach is not learned while the source has allowance left (`ALLOWANCE` events, which comes back slowly), so that a
+rare kind stays strange the next time; after that it is learned like any event, so that a source that keeps on becomes
 its own new normal. While a source warms up (a tail, then SPOT, filled only with values judged by warm tails) score is
 0 and threshold 1.
 
@@ -149,7 +149,7 @@ class Blender:
         self._sources: Recent[str, _Source] = Recent(sources)
 
     def blend(self, columns: Columns, scores: Mapping[str, Scores], *, learn: bool = True) -> Blended:
-        """Judge each event against the past before this batch, then learn the batch (unless it was learnt already).
+        """Judge each event against the past before this batch, then learn the batch (unless it was learned already).
 
         `scores` has the detectors that answered in time; one that is missing is left out of this batch.
         """

@@ -13,7 +13,7 @@ Departures from the paper:
   - sigma and xi come from probability-weighted moments (Hosking and Wallis 1987, "Parameter and Quantile Estimation
     for the Generalized Pareto Distribution", section 3), not from Grimshaw's maximum of the likelihood: closed form,
     no root finding that can fail, less variance below about 500 peaks and for |xi| < 0.4, which is where scores lie;
-  - a value beyond the threshold is learnt too, its excess cut at twice the threshold's: leaving it out (Algorithm 1)
+  - a value beyond the threshold is learned too, its excess cut at twice the threshold's: leaving it out (Algorithm 1)
     cuts off the tail that is being estimated, and realised risk was three to four times the requested one; who knows
     that a value is an anomaly does not offer it;
   - only the last `PEAKS` peaks are kept and n counts from the oldest of them, so the memory is bounded and fades;
@@ -34,7 +34,7 @@ import numpy.typing as npt
 LEVEL = 0.98  # quantile of the first values that becomes the level t (Siffer et al. 2017, section 4.3.2)
 PEAKS = 1024
 REFIT = 8
-MOST_EXCESS = 2.0
+MAX_EXCESS = 2.0
 
 Float64 = npt.NDArray[np.float64]
 
@@ -102,7 +102,7 @@ class Spot:
         for position in np.flatnonzero(rest > self.level).tolist():
             value = float(rest[position])
             alarm[start + position] = value > self.threshold
-            self._add_peak(begun + position + 1, min(value - self.level, MOST_EXCESS * (self.threshold - self.level)))
+            self._add_peak(begun + position + 1, min(value - self.level, MAX_EXCESS * (self.threshold - self.level)))
         self._seen = begun + len(rest)
         return alarm
 

@@ -15,7 +15,7 @@ heavier tail shows itself as mass, which the first term counts. For the same rea
 u): the past may temper what a detector claims and cannot sharpen it. So a channel that never moved claims nothing: its
 constant has p = 1, and what rises above it has only its own bits to show.
 
-What is learnt counts only after a minute, or once it is half of the past: volume scores of neighbouring events are
+What is learned counts only after a minute, or once it is half of the past: volume scores of neighbouring events are
 almost the same, and a burst that climbs must not be judged by its own first seconds.
 
 State: three times `BINS` floats a channel (12 KiB). Cost: about 0.1 us a value, and 60 us whenever what was delayed is
@@ -35,7 +35,7 @@ BINS = 520
 BINS_PER_OCTAVE = 20  # a bin is 3.5 % wide
 LOWEST_OCTAVE = -6  # raw scores below 1/64 share the first bin; the last ends at 2^20
 LEVEL_SHARE = 0.02
-MEMORY = 50_000.0  # events after which what was learnt counts 1/e, at most; while young, a fifth of all events seen
+MEMORY = 50_000.0  # events after which what was learned counts 1/e, at most; while young, a fifth of all events seen
 YOUNG_SHARE, YOUNG_LEAST = 0.2, 1000.0
 WARM = 400.0  # mass below which a channel has no past to be judged by
 DELAY_NS = 60 * 10**9

@@ -37,7 +37,7 @@ from protocol.records import Attack, Event
 FILL_EVERY_S = 1.0
 LOOK_EVERY_S = 2.0  # for rules that have changed, or
 LOOK_SHARE = 20  # times as long as looking takes, if that is longer
-MOST_SENT_AGAIN = 1_000  # alerts
+MAX_SENT_AGAIN = 1_000  # alerts
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class SigmaActor:
         self._engine = Engine(collect(()))
         self._in_force: LibraryState = ("", {})
         self._look_s = 0.0  # that it took to look whether rules have changed
-        self._taken = Cursor(most_gaps=MAX_GAPS)
+        self._taken = Cursor(max_gaps=MAX_GAPS)
         self._one_at_a_time = trio.Lock()
 
     # -- rules
@@ -191,7 +191,7 @@ class SigmaActor:
         """Send the last alerts again after a death of its own or downstream: they may have been on their way."""
         while True:
             if alerts := self._engine.remembered():
-                await self._context.emit(Drafted(tuple(alerts[-MOST_SENT_AGAIN:])))
+                await self._context.emit(Drafted(tuple(alerts[-MAX_SENT_AGAIN:])))
             await self._context.wait_resend()
 
     # -- life
@@ -199,12 +199,12 @@ class SigmaActor:
     async def _restore(self, committed: Mapping[int, int]) -> None:
         """Take up what was known; who knows nothing begins with what was not `committed` when it started."""
         if not self._snapshots.take_up(self._take_up):
-            self._taken = Cursor(committed, most_gaps=MAX_GAPS)
+            self._taken = Cursor(committed, max_gaps=MAX_GAPS)
         self._taken.expect(await self._replay.positions())
 
     def _take_up(self, state: dict[str, Any]) -> None:
         self._engine.restore(state["engine"])
-        self._taken = Cursor(state["last"], (Stretch(*gap) for gap in state["gaps"]), most_gaps=MAX_GAPS)
+        self._taken = Cursor(state["last"], (Stretch(*gap) for gap in state["gaps"]), max_gaps=MAX_GAPS)
 
     async def _store(self) -> None:
         with uncollected():

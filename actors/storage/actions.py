@@ -9,7 +9,7 @@ from actors.storage.queries import StoredAction
 from protocol.identity import decode_ulid
 from protocol.messages import Action, ActionDone, encode
 
-MOST_BYTES = 64 << 10  # of one action
+MAX_BYTES = 64 << 10  # of one action
 ACTIONS_SINCE = 3  # layout of the main file
 
 _decode_action = msgspec.msgpack.Decoder(Action).decode
@@ -40,7 +40,7 @@ def _fault_of(action: Action, body: bytes) -> str:
     for name in ("who", "door", "verb"):
         if not getattr(action, name):
             return f"{name} is empty"
-    return f"it has more than {MOST_BYTES} bytes" if len(body) > MOST_BYTES else ""
+    return f"it has more than {MAX_BYTES} bytes" if len(body) > MAX_BYTES else ""
 
 
 def read(main: apsw.Connection, after: int, limit: int) -> list[StoredAction]:

@@ -12,13 +12,13 @@ from actors.storage.day_reader import DayReader
 from actors.storage.queries import StoredBatch
 from protocol.messages import decode_judged_one
 
-MOST_BYTES = 4 << 20  # of the batches of one page: events may be large
+MAX_BYTES = 4 << 20  # of the batches of one page: events may be large
 
 
-def sequence_behind(days: DayReader, learnt: Mapping[int, int], *, most_events: int) -> int:
-    """Return the commit sequence of the first batch that is not learnt, at most `most_events` before the newest event.
+def sequence_behind(days: DayReader, learned: Mapping[int, int], *, max_events: int) -> int:
+    """Return the commit sequence of the first batch that is not learned, at most `max_events` before the newest event.
 
-    `learnt` is {spool tag: last sequence learnt}; of a spool that is not in it nothing is. With all learnt, it is
+    `learned` is {spool tag: last sequence learned}; of a spool that is not in it nothing is. With all learned, it is
     the sequence after the newest event.
     """
     behind, newest = list[int](), 0
@@ -31,32 +31,32 @@ def sequence_behind(days: DayReader, learnt: Mapping[int, int], *, most_events: 
             oldest = day.execute("select coalesce(min(seq), 0) from events").get
             positions = _batch_rows(day, "select tag, sequence from position", ())
             if pending is None and positions:
-                pending = {tag for tag, sequence in positions if sequence > learnt.get(tag, 0) and tag != LEAP_TAG}
+                pending = {tag for tag, sequence in positions if sequence > learned.get(tag, 0) and tag != LEAP_TAG}
             for tag in list(pending or ()):
-                first_missing, reached = _missing_of(day, tag, learnt.get(tag, 0))
+                first_missing, reached = _missing_of(day, tag, learned.get(tag, 0))
                 behind += first_missing
                 if reached and pending:
                     pending.discard(tag)
-            if pending is not None and (not pending or 0 < oldest <= newest - most_events):
+            if pending is not None and (not pending or 0 < oldest <= newest - max_events):
                 break
-    return max(min(behind), newest + 1 - most_events) if behind else newest + 1
+    return max(min(behind), newest + 1 - max_events) if behind else newest + 1
 
 
-def _missing_of(day: apsw.Connection, tag: int, learnt: int) -> tuple[list[int], bool]:
-    """Return the commit sequence of the first batch of a spool in a day that is not learnt, and whether learnt ones precede.
+def _missing_of(day: apsw.Connection, tag: int, learned: int) -> tuple[list[int], bool]:
+    """Return the commit sequence of the first batch of a spool in a day that is not learned, and whether learned ones precede.
 
-    A spool is committed in the order of its sequences, so where learnt ones precede, no older day has any that is not.
+    A spool is committed in the order of its sequences, so where learned ones precede, no older day has any that is not.
     """
     sql = "select seq from batches where tag = ? and first + count > ? order by first limit 1"
-    rows = _batch_rows(day, sql, (tag, learnt + 1))
-    before = _batch_rows(day, "select 1 from batches where tag = ? and first <= ? limit 1", (tag, learnt + 1))
+    rows = _batch_rows(day, sql, (tag, learned + 1))
+    before = _batch_rows(day, "select 1 from batches where tag = ? and first <= ? limit 1", (tag, learned + 1))
     return [seq for (seq,) in rows], bool(before)
 
 
 def read_batches(days: DayReader, from_seq: int, *, limit: int) -> list[StoredBatch]:
     """Return batches from a commit sequence on, in the order of their commit, at least one if there is any.
 
-    Not more of them than hold `limit` events, and none after they have `MOST_BYTES`; never a part of a batch, but for
+    Not more of them than hold `limit` events, and none after they have `MAX_BYTES`; never a part of a batch, but for
     one that `from_seq` lies within: that one is left out.
     """
     found: list[StoredBatch] = []
@@ -74,7 +74,7 @@ def read_batches(days: DayReader, from_seq: int, *, limit: int) -> list[StoredBa
 def read_batches_of(days: DayReader, tag: int, first: int, last: int, *, limit: int) -> list[StoredBatch]:
     """Return the batches of a spool that hold any of these sequences, oldest first, at least one if there is any.
 
-    Not more of them than hold `limit` events, or `MOST_BYTES`.
+    Not more of them than hold `limit` events, or `MAX_BYTES`.
     """
     found: list[StoredBatch] = []
     for path in days.paths("asc"):
@@ -123,6 +123,6 @@ def _add_batches(day: apsw.Connection, rows: Sequence[Any], found: list[StoredBa
         found.append(StoredBatch(seq, tag, first, [decode_judged_one(body) for (body,) in bodies]))
         events += count
         size += sum(len(body) for (body,) in bodies)
-        if size >= MOST_BYTES:
+        if size >= MAX_BYTES:
             return False
     return True

@@ -13,7 +13,7 @@ from actors.storage.damage import DAMAGE, LEAP_TAG, damaged_files, is_emptied, l
 from protocol.findings import Alert, Folded
 from protocol.messages import Action, ActionDone, BatchKey, JudgedEvent, encode
 
-MOST_FOLDED = 100_000  # ids of folded drafts; the alerts actor knows 10,000, and no more than that can be on their way
+MAX_FOLDED = 100_000  # ids of folded drafts; the alerts actor knows 10,000, and no more than that can be on their way
 
 SetAsideFile = Callable[[Path, Exception], None]
 
@@ -130,7 +130,7 @@ class MainWriter:
         )
         if not self.connection.changes():
             return
-        self.connection.execute("delete from folded where number <= ?", (self.connection.last_insert_rowid() - MOST_FOLDED,))
+        self.connection.execute("delete from folded where number <= ?", (self.connection.last_insert_rowid() - MAX_FOLDED,))
         self.connection.execute(
             """insert into alert_states values(?1, 1, ?2, ?2, ?3)
             on conflict(alert) do update set count = count + 1, first_ns = min(first_ns, ?2), last_ns = max(last_ns, ?2),

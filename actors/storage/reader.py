@@ -56,9 +56,9 @@ class StoreReader:
         """Return what is committed, as {spool tag: last sequence}."""
         return batches.read_positions(self._days)
 
-    def sequence_behind(self, learnt: Mapping[int, int], *, most_events: int) -> int:
-        """Return the commit sequence from which on batches may be committed that are not `learnt`, {spool tag: sequence}."""
-        return batches.sequence_behind(self._days, learnt, most_events=most_events)
+    def sequence_behind(self, learned: Mapping[int, int], *, max_events: int) -> int:
+        """Return the commit sequence from which on batches may be committed that are not `learned`, {spool tag: sequence}."""
+        return batches.sequence_behind(self._days, learned, max_events=max_events)
 
     def batches(self, from_seq: int, *, limit: int) -> list[StoredBatch]:
         """Return batches from a commit sequence on, in the order of their commit, at least one if there is any."""

@@ -12,7 +12,7 @@ what the receiver says it has accepted; it is carried on in the same way. `count
 
 `alert_states` says of an alert how many drafts were folded into it, when the first and the last of them were, and the figures
 of the newest. An alert without a row has none. `folded` holds the ids of these drafts, so that one that is sent again
-counts once: the newest `main_writer.MOST_FOLDED`, far more than can be on their way.
+counts once: the newest `main_writer.MAX_FOLDED`, far more than can be on their way.
 
 `actions` is the log of what people did, in the order of the commit; nothing in it is ever changed or deleted.
 

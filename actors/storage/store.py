@@ -60,10 +60,10 @@ class ReadableStore(Protocol):
         """Return what is committed, as {spool tag: last sequence}."""
         ...
 
-    def sequence_behind(self, learnt: Mapping[int, int], *, most_events: int) -> int:
-        """Return the commit sequence of the first batch that is not learnt, at most `most_events` before the newest event.
+    def sequence_behind(self, learned: Mapping[int, int], *, max_events: int) -> int:
+        """Return the commit sequence of the first batch that is not learned, at most `max_events` before the newest event.
 
-        `learnt` is {spool tag: last sequence learnt}. With all learnt, it is the sequence after the newest event.
+        `learned` is {spool tag: last sequence learned}. With all learned, it is the sequence after the newest event.
         """
         ...
 

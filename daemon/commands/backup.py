@@ -16,7 +16,7 @@ from actors.storage.errors import STORE_ERRORS
 from actors.storage.store import has_store, store_folder
 from actors.syncing import sync_folder
 from daemon.configuration import Configuration
-from daemon.places import ALIVE, PlaceError, StateLock, state_directory
+from daemon.directories import ALIVE, DirectoryError, StateLock, state_directory
 from protocol.packing import unpack_entries
 
 JOURNAL = "templates.journal"
@@ -66,7 +66,7 @@ def _lock_if_free(state_dir: Path) -> StateLock | None:
     """Keep a daemon from starting meanwhile; one that runs already is no matter."""
     try:
         return StateLock(state_dir)
-    except PlaceError:
+    except DirectoryError:
         return None
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from actors.storage.store import has_store
 from daemon.commands.rule_files import RulesUnreadable, open_workbench, show
 from daemon.configuration import Configuration, Rules
+from daemon.directories import state_directory
 from daemon.logs import escape_controls
-from daemon.places import state_directory
 from daemon.store_check import check_state
 
 EX_CONFIG = 78  # sysexits.h

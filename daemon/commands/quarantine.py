@@ -6,13 +6,13 @@ import argparse
 import sys
 
 from actors.receivers.quarantine import QuarantinedRecord, QuarantineFolder
-from daemon.commands.asking import ask
+from daemon.commands.control_client import ask
 from daemon.configuration import Configuration
+from daemon.directories import state_directory
 from daemon.logs import escape_controls
-from daemon.places import state_directory
 from protocol.clock import format_time
 
-MOST_SHOWN_BYTES = 4_096
+MAX_SHOWN_BYTES = 4_096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +64,8 @@ def _show(aside: QuarantinedRecord) -> None:
     print(f"received  {format_time(record.observed_ns)} by {aside.receiver}, {whence}")
     print(escape_controls(aside.reason.strip()))
     print(f"its {len(record.body):,} bytes{_cut(record.body)}:")
-    print(escape_controls(record.body[:MOST_SHOWN_BYTES].decode("utf-8", "backslashreplace")))
+    print(escape_controls(record.body[:MAX_SHOWN_BYTES].decode("utf-8", "backslashreplace")))
 
 
 def _cut(body: bytes) -> str:
-    return f", the first {MOST_SHOWN_BYTES:,} of them" if len(body) > MOST_SHOWN_BYTES else ""
+    return f", the first {MAX_SHOWN_BYTES:,} of them" if len(body) > MAX_SHOWN_BYTES else ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from daemon.commands.asking import ask
+from daemon.commands.control_client import ask
 from daemon.configuration import Configuration
-from daemon.places import state_directory
+from daemon.directories import state_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from actors.storage.store import open_store_reader, store_folder
 from daemon.commands.rule_files import RulesUnreadable, open_workbench, read_documents, show
 from daemon.commands.rules_text import one_line, print_backtest, print_judged, print_listing, print_never
 from daemon.configuration import Configuration
-from daemon.places import state_directory
+from daemon.directories import state_directory
 from daemon.receivers import Syslog
 from protocol.clock import NS_PER_S, format_time, parse_time
 

@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Sequence
 
 from actors.sigma.inspection.backtest import Account, Backtest
-from actors.sigma.inspection.judging import Judged, Judgement
+from actors.sigma.inspection.judging import EventJudgements, Judgement
 from actors.sigma.inspection.unmatchable import LEAST_EVENTS, Report
 from actors.sigma.inspection.workbench import Entry, Listing
 from daemon.logs import escape_controls
 from protocol.clock import format_time
 
-MOST_SHOWN = 120  # characters of a message
+MAX_SHOWN = 120  # characters of a message
 WIDTH = 100  # of a list of names
 
 
@@ -52,17 +52,17 @@ def _row(entry: Entry) -> str:
 # -- test and why
 
 
-def print_judged(judged: Sequence[Judged]) -> None:
+def print_judged(judged: Sequence[EventJudgements]) -> None:
     for number, each in enumerate(judged, 1):
         if len(judged) > 1:
-            say(f"line {number}: {each.message[:MOST_SHOWN]}")
+            say(f"line {number}: {each.message[:MAX_SHOWN]}")
         if len(each.judgements) == 1:
             _print_judgement(each.judgements[0], each, 0)
         else:
             _print_matches(each)
 
 
-def _print_matches(judged: Judged) -> None:
+def _print_matches(judged: EventJudgements) -> None:
     matching = [each for each in judged.judgements if each.matches]
     for each in matching:
         say(_verdict(each))
@@ -83,7 +83,7 @@ def _title(judgement: Judgement) -> str:
     return f"{judgement.level}, {judgement.title}"
 
 
-def _print_judgement(judgement: Judgement, judged: Judged, depth: int) -> None:
+def _print_judgement(judgement: Judgement, judged: EventJudgements, depth: int) -> None:
     margin = "  " * depth
     say(margin + _verdict(judgement))
     margin += "  "
@@ -122,7 +122,7 @@ def _print_account(account: Account) -> None:
     for day in account.days:
         say(f"  {day.day} {day.matches:>9,} matches {day.alerts:>7,} alerts")
     for example in account.examples:
-        say(f"  {example.event}  {example.ts}  {example.message[:MOST_SHOWN]}")
+        say(f"  {example.event}  {example.ts}  {example.message[:MAX_SHOWN]}")
 
 
 # -- never

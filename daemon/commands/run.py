@@ -19,12 +19,20 @@ import trio
 
 from daemon.activation import InheritedSocket, show_address, take_sockets
 from daemon.configuration import Configuration
+from daemon.configuration_loader import ConfigurationError, Fault, config_path, read_configuration
+from daemon.directories import (
+    DirectoryError,
+    StateLock,
+    make_private,
+    remove_leftovers,
+    runtime_directory,
+    state_directory,
+    write_about,
+)
 from daemon.keeper import Escalation
 from daemon.listeners import bind_all, rebind
 from daemon.logs import set_up_logging
 from daemon.notify import notify
-from daemon.places import PlaceError, StateLock, make_private, remove_leftovers, runtime_directory, state_directory, write_about
-from daemon.reading import ConfigurationError, Fault, config_path, read_configuration
 from daemon.runner import leaves
 from daemon.spawner import SpawnError
 from daemon.supervisor import Supervisor
@@ -59,7 +67,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         for fault in error.faults:
             _say(f"tocsin: {fault}")
         return EX_CONFIG
-    except PlaceError as error:
+    except DirectoryError as error:
         _say(f"tocsin: {error}")
         return EX_CONFIG
     about = {
@@ -126,7 +134,7 @@ async def _run(
     configuration: Configuration,
     supervisor: Supervisor,
     sockets: Mapping[str, socket.socket],
-    leave_word: Callable[[], bool],
+    announce: Callable[[], bool],
 ) -> int:
     started_s = trio.current_time()
     started, stop = trio.Event(), trio.Event()
@@ -136,20 +144,20 @@ async def _run(
             nursery.start_soon(_follow_signals, stop, nursery.cancel_scope)
             nursery.start_soon(_follow_reloads, supervisor, started)
             nursery.start_soon(_greet, configuration, sockets, started)
-            nursery.start_soon(_leave_word, leave_word)
+            nursery.start_soon(_announce, announce)
             await supervisor.run(started=started, stop=stop)
             nursery.cancel_scope.cancel()
     except* (Escalation, SpawnError) as failures:
         for failure in leaves(failures):
             _say(f"tocsin: gives up: {failure}")
         status = EX_FAILED
-    _say(_farewell(supervisor.summary(), trio.current_time() - started_s))
+    _say(_summary_line(supervisor.summary(), trio.current_time() - started_s))
     return status
 
 
-async def _leave_word(leave_word: Callable[[], bool]) -> None:
+async def _announce(announce: Callable[[], bool]) -> None:
     """A disk that is full at the start may take it later; until then `tocsin restart` and its like do not find us."""
-    while not leave_word():  # noqa: ASYNC110 - nobody tells when a disk has room
+    while not announce():  # noqa: ASYNC110 - nobody tells when a disk has room
         await trio.sleep(1)
 
 
@@ -186,7 +194,7 @@ def _listening(configuration: Configuration, addresses: Mapping[str, str]) -> li
     return [line for section in configuration.enabled_receivers().values() for line in section.announce(addresses)]
 
 
-def _farewell(summary: dict[str, int], seconds: float) -> str:
+def _summary_line(summary: dict[str, int], seconds: float) -> str:
     waiting = f"{summary['waiting']:,} wait in the spool" if summary["waiting"] else "nothing is left in the spool"
     restarts = f"; {summary['restarts']} restarts" if summary["restarts"] else ""
     return (

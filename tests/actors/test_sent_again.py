@@ -151,7 +151,7 @@ def test_resent_equals_first_to_the_last_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_a_detector_that_died_says_the_same_of_what_it_had_learnt(tmp_path: Path, name: str) -> None:
+def test_a_detector_that_died_says_the_same_of_what_it_had_learned(tmp_path: Path, name: str) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             site = Site(tmp_path, nursery)

@@ -14,8 +14,8 @@ import pytest
 
 from daemon.activation import InheritedSocket, show_address, take_sockets
 from daemon.configuration import Configuration, Http, all_receivers
+from daemon.configuration_loader import ConfigurationError
 from daemon.listeners import UDP_BUFFER_BYTES, bind_all
-from daemon.reading import ConfigurationError
 from daemon.receivers import OtlpGrpc, OtlpHttp, Syslog
 from tests.daemon_process import ROOT, DaemonProcess
 

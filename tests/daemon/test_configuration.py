@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.configuration import Configuration
-from daemon.reading import ConfigurationError, read_configuration
+from daemon.configuration_loader import ConfigurationError, read_configuration
 from daemon.receivers import File, Syslog
 from daemon.sections import is_loopback, parse_address, parse_size
 

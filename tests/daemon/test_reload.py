@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from daemon.configuration import Configuration
+from daemon.configuration_loader import ConfigurationError, read_configuration
 from daemon.listeners import bind_all, rebind
-from daemon.reading import ConfigurationError, read_configuration
 from daemon.reload import Change, compare
 from daemon.topology import child_specs
 from tests.daemon_process import free_ports

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from daemon.configuration_loader import read_configuration
 from daemon.emitter import Emitter, UndeclaredMessage
-from daemon.reading import read_configuration
 from daemon.routes import ROUTES, SUPERVISOR, outputs_of, wires
 from daemon.topology import ChildSpec, child_specs
 from daemon.transport import Post

@@ -223,9 +223,9 @@ class Trial:
         `killed`: a receiver that is killed takes along what it had read in the last milliseconds and not yet spooled.
         """
         expected = {f"{sender.word} {number}" for number in range(sender.sent)}
-        most_lost = RATE * LAST_WORDS_MS // 1000 if killed else 0
+        max_lost = RATE * LAST_WORDS_MS // 1000 if killed else 0
         try:
-            self._daemon.wait_until(lambda: len(expected - self._messages(sender.word).keys()) <= most_lost, 40)
+            self._daemon.wait_until(lambda: len(expected - self._messages(sender.word).keys()) <= max_lost, 40)
         except AssertionError:
             missing = sorted(expected - self._messages(sender.word).keys())
             raise AssertionError(f"{len(missing)} of {sender.sent} are lost, such as {missing[:3]}") from None

@@ -20,7 +20,7 @@ from tests.daemon_process import DaemonProcess
 from tests.system.chaos import Feeder, FrameReader, TcpFeed
 
 EVERY_S = 5.0
-WARM_SHARE = 0.1  # of the time: what is loaded and learnt first is no growth
+WARM_SHARE = 0.1  # of the time: what is loaded and learned first is no growth
 LEVEL = 1.10  # the second half may have so much more than the first
 
 

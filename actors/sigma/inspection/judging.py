@@ -42,7 +42,7 @@ class Judgement(msgspec.Struct, frozen=True):
         return any(each.holds() for each in self.rules) if self.matches is None else self.matches
 
 
-class Judged(msgspec.Struct, frozen=True):
+class EventJudgements(msgspec.Struct, frozen=True):
     """An event as rules see it, and what they say of it."""
 
     ts: str
@@ -71,21 +71,21 @@ class Bench:
         self._ruleset = RuleSet(self._collection.rules)
         self._correlator = Correlator(self._collection.correlations)
 
-    def take(self, event: Event) -> Judged:
+    def take(self, event: Event) -> EventJudgements:
         """Judge an event that comes after those before."""
         return self._judge(event, alone=False)
 
-    def look(self, event: Event) -> Judged:
+    def look(self, event: Event) -> EventJudgements:
         """Judge an event by itself; whether it makes a correlation fire is left open."""
         return self._judge(event, alone=True)
 
-    def _judge(self, event: Event, *, alone: bool) -> Judged:
+    def _judge(self, event: Event, *, alone: bool) -> EventJudgements:
         subject, source = self._ruleset.subject_of(event)
         matching = {rule.id for rule in self._ruleset.match(subject, source)}
         firings = None if alone else self._feed(event, subject, matching)
         view = _View(event, subject, matching, firings, {rule.id for rule in self._collection.rules if rule.is_meant_for(source)})
         judgements = [self._judgement(each, view, {}) for each in self._targets]
-        return Judged(format_time(event.event_ns), event.message, worded(source), sorted(subject.fields), judgements)
+        return EventJudgements(format_time(event.event_ns), event.message, worded(source), sorted(subject.fields), judgements)
 
     def _feed(self, event: Event, subject: Subject, matching: Iterable[str]) -> dict[str, Firing]:
         taking_part = [rule for rule in matching if not self._excepted(rule, event, subject)]

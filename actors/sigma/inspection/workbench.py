@@ -22,7 +22,7 @@ from actors.parsing.parse import Parser
 from actors.sigma.correlation.correlations import Correlation
 from actors.sigma.inspection.backtest import Backtest, backtest
 from actors.sigma.inspection.coverage import layer
-from actors.sigma.inspection.judging import Bench, Judged
+from actors.sigma.inspection.judging import Bench, EventJudgements
 from actors.sigma.inspection.unmatchable import Report, report
 from actors.sigma.inventory import Seen
 from actors.sigma.rules.collection import Collection, collect, is_own
@@ -192,14 +192,14 @@ class Workbench:
             raise NotThere("; ".join(refused) or "there is no rule in it")
         return Choice(collection, targets, refused)
 
-    def test(self, choice: Choice, lines: Sequence[bytes], now_ns: int, zone: tzinfo = UTC) -> list[Judged]:
+    def test(self, choice: Choice, lines: Sequence[bytes], now_ns: int, zone: tzinfo = UTC) -> list[EventJudgements]:
         """Read lines as syslog would, and judge them one after the other."""
         records = [Record(now_ns, "syslog", "syslog", "", line) for line in lines]
         events, _ = Parser({"syslog": zone}).parse(records, 1, 1)
         bench = Bench(choice.collection, choice.targets, self._settings.exceptions)
         return [bench.take(event) for event in events]
 
-    def why(self, choice: Choice, event_id: str) -> Judged:
+    def why(self, choice: Choice, event_id: str) -> EventJudgements:
         """Judge a stored event clause by clause. Raises NotThere."""
         try:
             event = self._reader.event(event_id).event
@@ -235,7 +235,7 @@ class Order(msgspec.Struct):
     event: str = ""
     since_ns: int | None = None
     until_ns: int | None = None
-    most_s: float = 25.0  # a backtest stops after so long and says so
+    max_s: float = 25.0  # a backtest stops after so long and says so
 
 
 class Answer(msgspec.Struct):
@@ -263,7 +263,7 @@ def _do(order: Order) -> Any:
         return {"lines": workbench.test(choice, lines, time.time_ns())}
     if order.do == "why":
         return workbench.why(choice, order.event)
-    end_s = time.monotonic() + order.most_s
+    end_s = time.monotonic() + order.max_s
     return workbench.backtest(choice, order.since_ns, order.until_ns, lambda read, ns: time.monotonic() < end_s)
 
 
@@ -271,7 +271,7 @@ def main() -> int:
     """Do what is ordered on standard input and answer on standard output; return the exit status."""
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     os.nice(NICE)
-    limit_s = int(order.most_s) + 5  # should its parent be gone
+    limit_s = int(order.max_s) + 5  # should its parent be gone
     resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s))
     sys.stdout.buffer.write(msgspec.json.encode(obey(order)))
     return 0

@@ -24,7 +24,7 @@ from actors.sigma.matching.literals import Clause, clauses_of_expression
 from actors.sigma.matching.subject import texts_of
 
 LEAST_WEIGHT = 3  # of a word; lighter ones stand in nearly every event
-MOST_CLAUSES = 4  # of a rule, beside the most telling one
+MAX_CLAUSES = 4  # of a rule, beside the most telling one
 
 
 def clauses_of(condition: Condition) -> list[Clause]:
@@ -74,7 +74,7 @@ def presence_of(condition: Condition) -> frozenset[Clause]:
 def _either(one: frozenset[Clause], other: frozenset[Clause]) -> frozenset[Clause]:
     """Return what has to be there if one of two conditions is to hold."""
     both = sorted((a | b for a in one for b in other), key=lambda clause: (len(clause), sorted(clause)))
-    return frozenset(both[:MOST_CLAUSES])
+    return frozenset(both[:MAX_CLAUSES])
 
 
 class Prefilter:
@@ -92,7 +92,7 @@ class Prefilter:
             if not each:
                 self._wordless.setdefault(presence_of(condition), []).append(place)
                 continue
-            first, *others = [_numbered(clause, numbers) for clause in each[: MOST_CLAUSES + 1]]
+            first, *others = [_numbered(clause, numbers) for clause in each[: MAX_CLAUSES + 1]]
             if others:
                 self._others[place] = others
             for number in first:

@@ -64,7 +64,7 @@ def test_a_page_of_large_events_is_bounded_in_bytes(tmp_path: Path, monkeypatch:
     commit(tmp_path, make_batches(10))
     store = StoreReader(tmp_path / "store")
     assert len(store.batches(1, limit=1_000)) == 10
-    monkeypatch.setattr(batches, "MOST_BYTES", 1)
+    monkeypatch.setattr(batches, "MAX_BYTES", 1)
     assert len(store.batches(1, limit=1_000)) == 1
     assert len(caught_up(tmp_path)) == 10
 
@@ -151,7 +151,7 @@ def test_the_scores_are_those_of_one_that_never_died(
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_a_batch_that_was_on_its_way_is_learnt_once_it_is_committed(
+def test_a_batch_that_was_on_its_way_is_learned_once_it_is_committed(
     tmp_path: Path, late: bool, lives: Callable[..., list[bytes]]
 ) -> None:
     batches = make_batches(60)
@@ -180,7 +180,7 @@ def test_a_batch_that_was_on_its_way_is_learnt_once_it_is_committed(
     assert trio.run(main) == wanted
 
 
-def test_poison_is_passed_over_and_all_else_is_learnt(tmp_path: Path, lives: Callable[..., list[bytes]]) -> None:
+def test_poison_is_passed_over_and_all_else_is_learned(tmp_path: Path, lives: Callable[..., list[bytes]]) -> None:
     batches = make_batches(10)
     commit(tmp_path, batches[:9])
     context = FakeContext(tmp_path, "markov")
@@ -190,7 +190,7 @@ def test_poison_is_passed_over_and_all_else_is_learnt(tmp_path: Path, lives: Cal
 
 
 def test_a_cold_detector_learns_the_newest_events_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catch_up, "MOST_EVENTS", 100)
+    monkeypatch.setattr(catch_up, "MAX_EVENTS", 100)
     batches = make_batches(20)
     commit(tmp_path, batches)
     caught = caught_up(tmp_path)

@@ -98,7 +98,7 @@ def test_one_template_bursts_under_a_loud_source() -> None:
     assert scores.raw.max() > 20
 
 
-def test_a_daily_season_is_learnt() -> None:
+def test_a_daily_season_is_learned() -> None:
     detector = HoltWinters()
     random = np.random.default_rng(3)
 

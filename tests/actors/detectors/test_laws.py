@@ -112,7 +112,7 @@ def test_says_nothing_while_warming_up_and_something_after(kind: type[Detector])
     assert np.isfinite(last.seen).all()
 
 
-def test_a_batch_sent_again_is_scored_and_not_learnt(kind: type[Detector]) -> None:
+def test_a_batch_sent_again_is_scored_and_not_learned(kind: type[Detector]) -> None:
     detector = kind()
     columns = make_columns(8_000, 4)
     feed(detector, columns)
@@ -185,6 +185,6 @@ def test_hostile_times(kind: type[Detector], event: str, observed: str) -> None:
     detector.tick(-1)
     restored = kind()
     restored.restore(msgpack.unpackb(msgpack.packb(detector.snapshot())))
-    # And it recovers: ordinary events after that are learnt as ever.
+    # And it recovers: ordinary events after that are learned as ever.
     feed(restored, make_columns(10_000, 7, start_ns=START_NS + 2 * 3600 * NS_PER_S))
     assert restored.is_warm()

@@ -11,7 +11,7 @@ LINE = 7
 
 
 def with_gaps(last: dict[int, int] | None = None, gaps: list[Stretch] | None = None) -> Cursor:
-    return Cursor(last, gaps or [], most_gaps=cursor.MAX_GAPS)
+    return Cursor(last, gaps or [], max_gaps=cursor.MAX_GAPS)
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 9)), max_size=40), st.integers(0, 40))

@@ -240,11 +240,11 @@ def _check_following(reader: ReadableStore, model: Model) -> None:
         sequence = found[-1].seq + len(found[-1].events)
     assert found == model.batches, "whoever follows gets each batch once, whole and in commit order"
     newest = len(model.events)
-    assert reader.sequence_behind(model.positions, most_events=1_000) == newest + 1
-    assert reader.sequence_behind({}, most_events=1_000) == 1
-    assert reader.sequence_behind({}, most_events=2) == max(1, newest - 1)
+    assert reader.sequence_behind(model.positions, max_events=1_000) == newest + 1
+    assert reader.sequence_behind({}, max_events=1_000) == 1
+    assert reader.sequence_behind({}, max_events=2) == max(1, newest - 1)
     for batch in model.batches[-2:]:
-        assert reader.sequence_behind(model.positions | {batch.tag: batch.first - 1}, most_events=1_000) == batch.seq
+        assert reader.sequence_behind(model.positions | {batch.tag: batch.first - 1}, max_events=1_000) == batch.seq
         assert batch in reader.batches_of(batch.tag, batch.first, batch.last, limit=1_000)
         assert reader.batches_of(batch.tag, batch.last, batch.last, limit=1) == [batch]
     assert reader.actions(0, limit=100) == model.actions

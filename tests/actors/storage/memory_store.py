@@ -149,10 +149,10 @@ class MemoryStore:
     def positions(self) -> dict[int, int]:
         return dict(self._positions)
 
-    def sequence_behind(self, learnt: Mapping[int, int], *, most_events: int) -> int:
+    def sequence_behind(self, learned: Mapping[int, int], *, max_events: int) -> int:
         newest = len(self._events)
-        behind = [seq for seq, tag, first, count in self._batches if first + count - 1 > learnt.get(tag, 0)]
-        return max(behind[0], newest + 1 - most_events) if behind else newest + 1
+        behind = [seq for seq, tag, first, count in self._batches if first + count - 1 > learned.get(tag, 0)]
+        return max(behind[0], newest + 1 - max_events) if behind else newest + 1
 
     def batches(self, from_seq: int, *, limit: int) -> list[StoredBatch]:
         return self._read([batch for batch in self._batches if batch[0] >= from_seq], limit)

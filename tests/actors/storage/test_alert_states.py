@@ -102,7 +102,7 @@ TestStatesUnderRepetition = StatesUnderRepetition.TestCase
 
 
 def test_what_is_remembered_of_folded_drafts_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main_writer, "MOST_FOLDED", 50)
+    monkeypatch.setattr(main_writer, "MAX_FOLDED", 50)
     writer = StoreWriter(tmp_path)
     for number in range(200):
         writer.commit(None, [], [], NOON_NS, (fold(number, 0, NOON_NS), fold(max(0, number - 49), 0, NOON_NS)))

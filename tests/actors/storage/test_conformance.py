@@ -135,4 +135,4 @@ def test_a_store_that_breaks_a_promise_is_found_out(begin: Callable[[], Opened])
 def test_nothing_stored_is_an_empty_store(tmp_path: Path) -> None:
     reader = open_store_reader(tmp_path / "not there")
     assert reader.events(EventQuery()) == ([], None) and reader.positions() == {}
-    assert reader.actions(0, limit=5) == [] and reader.sequence_behind({}, most_events=5) == 1
+    assert reader.actions(0, limit=5) == [] and reader.sequence_behind({}, max_events=5) == 1

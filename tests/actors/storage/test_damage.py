@@ -82,7 +82,7 @@ def test_a_damaged_old_day_is_left_out_and_hides_no_other(
         assert good <= set(read_all(reader, order="desc"))
     assert good & set(range(1, 2_000, 5)) <= set(read_all(reader, template_id=2))
     assert reader.entity(entity_uuid("user", "user1"))["events"] >= 200
-    assert reader.sequence_behind({}, most_events=10_000) <= 3 * A_DAY
+    assert reader.sequence_behind({}, max_events=10_000) <= 3 * A_DAY
     batches, seq = [], 1
     while page := reader.batches(seq, limit=500):
         seq = page[-1].seq + len(page[-1].events)

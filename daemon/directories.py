@@ -19,7 +19,7 @@ MADE_HERE = "tocsin-"
 MAX_RUNTIME_DIR_BYTES = 80  # a socket's whole path has at most 107, see unix(7)
 
 
-class PlaceError(Exception):
+class DirectoryError(Exception):
     """A directory cannot be used; the message says which, why, and what to do."""
 
 
@@ -39,24 +39,24 @@ def state_directory(configuration: Configuration, given: Path | None) -> Path:
 
 
 def make_private(folder: Path) -> Path:
-    """Make a directory that only we may enter. Raises PlaceError."""
+    """Make a directory that only we may enter. Raises DirectoryError."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise PlaceError(f"cannot write to {folder}: {error.strerror}; choose another with --state-dir") from error
+        raise DirectoryError(f"cannot write to {folder}: {error.strerror}; choose another with --state-dir") from error
     return folder
 
 
 def runtime_directory(configuration: Configuration) -> Path:
-    """Return a private directory for sockets: configured, systemd's, or a new one. Raises PlaceError."""
+    """Return a private directory for sockets: configured, systemd's, or a new one. Raises DirectoryError."""
     configured = configuration.runtime_dir or os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if not configured:
         return Path(tempfile.mkdtemp(prefix=MADE_HERE, dir=os.environ.get("XDG_RUNTIME_DIR") or None))
     if len(os.fsencode(configured)) > MAX_RUNTIME_DIR_BYTES:
-        raise PlaceError(f"runtime_dir {configured} is too long for sockets: at most {MAX_RUNTIME_DIR_BYTES} bytes")
+        raise DirectoryError(f"runtime_dir {configured} is too long for sockets: at most {MAX_RUNTIME_DIR_BYTES} bytes")
     return make_private(Path(configured))
 
 
@@ -77,7 +77,7 @@ class StateLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise PlaceError(f"another tocsin runs on {state_dir}; stop it, or choose another --state-dir") from error
+            raise DirectoryError(f"another tocsin runs on {state_dir}; stop it, or choose another --state-dir") from error
 
     def release(self) -> None:
         self._file.close()
@@ -93,12 +93,12 @@ def write_about(state_dir: Path, about: dict[str, Any]) -> bool:
 
 
 def read_about(state_dir: Path) -> dict[str, Any]:
-    """Return what the running daemon left. Raises PlaceError if there is none."""
+    """Return what the running daemon left. Raises DirectoryError if there is none."""
     try:
         about: dict[str, Any] = json.loads((state_dir / ABOUT).read_text())
         os.kill(about["pid"], 0)
     except (OSError, ValueError, KeyError) as error:
-        raise PlaceError(f"no tocsin runs on {state_dir}; start one, or name its --state-dir") from error
+        raise DirectoryError(f"no tocsin runs on {state_dir}; start one, or name its --state-dir") from error
     return about
 
 

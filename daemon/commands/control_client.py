@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from daemon.places import PlaceError, read_about
+from daemon.directories import DirectoryError, read_about
 from daemon.transport import Post
 from protocol.messages import Reply, Request
 
@@ -19,7 +19,7 @@ def ask(state_dir: Path, verb: str, name: str = "", *, patience_s: float = ANSWE
     """Ask the daemon that runs on a state directory, print its answer, return the exit status."""
     try:
         about = read_about(state_dir)
-    except PlaceError as error:
+    except DirectoryError as error:
         print(f"tocsin: {error}", file=sys.stderr)
         return 1
     reply = trio.run(_ask, Path(about["runtime_dir"]), verb, name, patience_s)
