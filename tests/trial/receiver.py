@@ -33,7 +33,7 @@ async def run(context: Context) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(intake.run)
             nursery.start_soon(read)
-            context.report.ok()
+            context.report.ready()
             await context.wait_drain()
             await intake.drain()
             nursery.cancel_scope.cancel()
