@@ -42,8 +42,10 @@ class RecordLog(Protocol):
     tag: int
     acknowledged: int
     next: int
-    waiting: int
     cursors: dict[str, Any]
+
+    @property
+    def waiting(self) -> int: ...
 
     @property
     def size(self) -> int:

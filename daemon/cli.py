@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from daemon import VERSION
 from daemon.configuration_loader import ConfigurationError, config_path, read_configuration
 
 EX_CONFIG = 78  # sysexits.h
 EX_INTERRUPTED, EX_BROKEN_PIPE = 130, 141  # 128 and the signal, as shells have it
-VERSION = "0.1.0"
 
 COMMANDS = {
     "run": "run the daemon in the foreground",

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 tree=build/deb
 python=${VENV:-.venv}/bin/python
-version=$($python -c 'from daemon.cli import VERSION; print(VERSION)')
+version=$($python -c 'from daemon import VERSION; print(VERSION)')
 minor=$($python -c 'import sys; print(sys.version_info.minor)')
 architecture=$(dpkg --print-architecture)
 rm -rf $tree

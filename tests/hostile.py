@@ -45,6 +45,8 @@ NUMBER = 48, 57
 MAX_BYTES = 70_000
 
 
+OTHER_VALUES: dict[str, object] = {"intValue": "7", "doubleValue": "NaN", "boolValue": True, "bytesValue": "AP8="}
+
 class Hostile:
     """Makes inputs. Same seed, same inputs."""
 
@@ -138,7 +140,7 @@ class Hostile:
         if chance < 0.6 or depth > 4:
             return {"stringValue": text}
         if chance < 0.7:
-            return self.random.choice(({"intValue": "7"}, {"doubleValue": "NaN"}, {"boolValue": True}, {"bytesValue": "AP8="}))
+            return dict([self.random.choice(list(OTHER_VALUES.items()))])
         if chance < 0.8:
             number = self.random.choice(("7", 7, -1.5, 1 << 63, "9" * 40, "NaN", True, None))
             return {self.random.choice(("intValue", "doubleValue", "boolValue", "bytesValue", "stringValue")): number}

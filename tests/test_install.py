@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import VERSION
+from daemon import VERSION
 from daemon.configuration_loader import read_configuration
 from tests.daemon_process import ROOT
 

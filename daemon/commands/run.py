@@ -17,6 +17,7 @@ from pathlib import Path
 
 import trio
 
+from daemon import VERSION
 from daemon.activation import InheritedSocket, show_address, take_sockets
 from daemon.configuration import Configuration
 from daemon.configuration_loader import ConfigurationError, Fault, config_path, read_configuration
@@ -71,7 +72,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
         _say(f"tocsin: {error}")
         return EX_CONFIG
     about = {
-        "version": "0.1.0",
+        "version": VERSION,
         "pid": os.getpid(),
         "started_ts": format_time(time.time_ns()),
         "state_dir": str(state_dir),

@@ -71,7 +71,7 @@ class OverZeroMQ:
             pass
 
     async def empty(self, to: str) -> list[tuple[Header, Sequence[Frame]]]:
-        found = []
+        found: list[tuple[Header, Sequence[Frame]]] = []
         while True:
             with trio.move_on_after(0.3) as patience:
                 message = await self._inboxes[to].receive()

@@ -30,7 +30,8 @@ CHUNK = 2000  # lines whose hits are counted together; each has an address of it
 
 def levels() -> dict[str, int]:
     rules, correlations = builtin()
-    return {each.id: LEVELS.index(each.level) for each in (*rules, *correlations)}
+    of_rules = {each.id: LEVELS.index(each.level) for each in rules}
+    return of_rules | {each.id: LEVELS.index(each.level) for each in correlations}
 
 
 def alerting(hits: Iterator[Hit], least: int = 1) -> Iterator[Hit]:

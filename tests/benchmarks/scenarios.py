@@ -136,7 +136,7 @@ def measure_people(folder: Path, show: bool) -> None:
                 sources.add(fields.get("src_ip") == address, truth["test"], address, fields.get("src_ip"), lines[place][:220])
                 named.add(address in addresses)
             if user and user not in NOBODY:
-                names |= {name.partition("@")[0] for name in names} | {fields.get("user")}
+                names |= {name.partition("@")[0] for name in names} | {str(fields.get("user"))}
                 users.add(user in names, truth["test"], user, names, lines[place][:220])
     print(sources, named, users, sep="\n")
 

@@ -56,8 +56,8 @@ def passed() -> Iterator[list[int]]:
     """Descriptors from FIRST on: two sockets and what is none."""
     fds = [FIRST, FIRST + 1, FIRST + 2]
     with udp_socket() as udp, tcp_socket() as tcp, open(os.devnull) as null:
-        for fd, each in zip(fds, (udp, tcp, null), strict=True):
-            os.dup2(each.fileno(), fd)
+        for fd, own in zip(fds, (udp.fileno(), tcp.fileno(), null.fileno()), strict=True):
+            os.dup2(own, fd)
     yield fds
     for fd in fds:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -129,7 +130,8 @@ def test_without_a_peer_nothing_is_lost_up_to_the_bound_and_its_successor_gets_i
 
 def test_a_cancelled_receive_loses_nothing(posts: tuple[Post, Post]) -> None:
     async def test() -> None:
-        outbox, inbox, received = posts[0].outbox("other"), posts[1].inbox("data"), []
+        outbox, inbox = posts[0].outbox("other"), posts[1].inbox("data")
+        received: list[Any] = []
         async with trio.open_nursery() as nursery:
 
             async def send_all() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -74,7 +75,7 @@ def test_every_message_arrives_as_it_was_sent(kind: type) -> None:
     ids=lambda kind: kind.__name__,
 )
 def test_every_struct_arrives_as_it_was_sent(kind: type) -> None:
-    decode = msgspec.msgpack.Decoder(kind).decode
+    decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(kind).decode
 
     @given(structs(kind))
     def arrives(value: msgspec.Struct) -> None:

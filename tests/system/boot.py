@@ -301,7 +301,7 @@ class Trial:
         for path in (self._machine.root / "var/lib/tocsin/store").glob("events-*.db"):
             with apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY) as store:
                 rows = store.execute("select body from events where source = ?", (source,)).fetchall()
-                events += [decode_judged_one(body).event for (body,) in rows]
+                events += [decode_judged_one(body).event for (body,) in rows]  # type: ignore[arg-type]
         return events
 
     def restarts_without_a_loss(self) -> str:

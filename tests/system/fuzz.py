@@ -147,7 +147,7 @@ class GrpcClient:
                 if isinstance(event, h2.events.DataReceived):
                     self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.TrailersReceived):
-                    status = int(dict(event.headers)["grpc-status"])
+                    status = int(dict(event.headers)["grpc-status"])  # type: ignore[index]
                 elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
                     raise ConnectionError(f"the call ended with {event}")
         return status

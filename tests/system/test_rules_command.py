@@ -33,7 +33,7 @@ class Site:
         self.config.write_text(f'state_dir = "{self.state.path}"\n[rules]\nown = false\npaths = ["{self.state.rules}"]\n')
 
     def rules(self, verb: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return tocsin("rules", verb, "--config", str(self.config), *arguments, **environment)
+        return tocsin("rules", verb, "--config", str(self.config), *arguments, **environment)  # type: ignore[arg-type]
 
 
 def test_rules_are_checked_and_each_refused_one_has_its_place(tmp_path: Path) -> None:

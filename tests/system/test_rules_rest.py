@@ -39,7 +39,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
         running.send_udp(*(LINE.encode() % (second, b"root") for second in range(4)))
         running.wait_until(lambda: len(running.events()) == 4)
         running.wait_until(lambda: len(running.alerts()) == 1)
-        running.wait_until(lambda: read_snapshot(running.state_dir)["engine"]["matched"], 25)
+        running.wait_until(lambda: (read_snapshot(running.state_dir) or {})["engine"]["matched"], 25)
         yield running
 
 

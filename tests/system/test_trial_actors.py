@@ -99,7 +99,7 @@ def test_each_has_its_metrics(daemon: DaemonProcess) -> None:
         ("trial_follower", "tocsin_followed_events_total"),
         ("trial_receiver", "tocsin_accepted_records_total"),
     ):
-        daemon.wait_until(lambda sample=f'\n{metric}{{actor="{name}"': sample in exposed())  # type: ignore[misc]
+        daemon.wait_until(lambda sample=f'\n{metric}{{actor="{name}"': sample in exposed())
 
 
 def test_each_survives_its_death_alone(daemon: DaemonProcess) -> None:
@@ -107,8 +107,8 @@ def test_each_survives_its_death_alone(daemon: DaemonProcess) -> None:
         pid = daemon.actor(name)["pid"]
         assert pid > 0, daemon.actor(name)
         os.kill(pid, 9)
-        daemon.wait_until(lambda name=name, pid=pid: daemon.actor(name)["pid"] not in (0, pid))  # type: ignore[misc]
-        daemon.wait_until(lambda name=name: daemon.actor(name)["state"] == "ok")  # type: ignore[misc]
+        daemon.wait_until(lambda name=name, pid=pid: daemon.actor(name)["pid"] not in (0, pid))
+        daemon.wait_until(lambda name=name: daemon.actor(name)["state"] == "ok")
 
 
 def test_each_is_in_the_topology(tree: Path, daemon: DaemonProcess) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,8 +11,7 @@ from tests.actors.detectors.columns import make_batch
 
 def with_features(features: np.ndarray, templates: list[int]) -> Columns:
     batch = make_batch(len(features), templates=templates)
-    arrays = [getattr(batch, name) for name in batch.__struct_fields__[1:-1]]
-    return Columns(batch.sources, *arrays, features.astype(np.float32))
+    return msgspec.structs.replace(batch, features=features.astype(np.float32))
 
 
 def ordinary(n: int, random: np.random.Generator) -> np.ndarray:

@@ -55,7 +55,7 @@ def test_a_fast_client_gets_everything_and_a_slow_one_is_told(monkeypatch: pytes
 
     async def test() -> None:
         fast, slow = Client(), Client()
-        hub, got = make_hub(fast, slow), []
+        hub, got = make_hub(fast, slow), list[tuple[int, bytes]]()
         for number in range(1_000):
             hub.publish([b"%d" % number, b"x" * 100])
             assert slow.queued_bytes <= 10_000

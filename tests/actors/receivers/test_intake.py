@@ -12,6 +12,7 @@ import trio.testing
 from actors.receivers.intake import Intake, IntakeSettings
 from actors.receivers.sending import STALL_S
 from actors.record_log import LogFull
+from actors.spool.spool import Spool
 from protocol.messages import Acknowledged
 from protocol.records import Record
 from tests.fake_context import FakeContext, FakeRecorder
@@ -32,6 +33,12 @@ async def running(context: FakeContext, **settings: Any) -> AsyncIterator[Intake
         nursery.start_soon(intake.run)
         yield intake
         nursery.cancel_scope.cancel()
+
+
+def spool_of(intake: Intake) -> Spool:
+    """Return the log of an intake, for a test that damages or hurries it."""
+    assert isinstance(intake._log, Spool)
+    return intake._log
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -218,7 +225,7 @@ def test_what_a_killed_receiver_had_accepted_is_sent_by_the_next_under_the_same_
             await trio.sleep(1)
             recorder = FakeRecorder(before)
             recorder.take_all(acknowledge=False)  # committed, but the receiver dies before it hears of it
-            intake._log._store_position = lambda: True  # type: ignore[method-assign]
+            spool_of(intake)._store_position = lambda: True  # type: ignore[method-assign]
         after = FakeContext(tmp_path)
         async with running(after) as intake:
             intake.put_nowait(make_records(accepted, 20))
@@ -235,12 +242,12 @@ def test_a_damaged_entry_costs_what_is_behind_it_and_the_stream_goes_on(tmp_path
     async def test() -> None:
         before = FakeContext(tmp_path)
         async with running(before) as intake:
-            intake._log.segments.segment_bytes = 500
+            spool_of(intake).segments.segment_bytes = 500
             intake.put_nowait(make_records(0, 60))
             await trio.sleep(1)
             recorder = FakeRecorder(before)
             recorder.take_all(acknowledge=False)  # the recorder knows sequences that are lost here
-            segments = sorted(intake._log.folder.glob("*.segment"))
+            segments = sorted(spool_of(intake).folder.glob("*.segment"))
         assert len(segments) >= 3
         for damaged in (segments[1], segments[-1]):
             raw = damaged.read_bytes()

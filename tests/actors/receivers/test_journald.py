@@ -117,7 +117,7 @@ def test_a_restart_neither_skips_nor_doubles(tmp_path: Path, journal: Journal, f
         for number in range(3):
             async with receiving(tmp_path, journal, from_start=from_start) as it:
                 journal.say(f"live {number}")
-                await it.wait_for(lambda it=it, number=number: f"live {number}" in it.said)
+                await it.wait_for(lambda it=it, number=number: f"live {number}" in it.said)  # type: ignore[misc]
             said += it.said
             journal.say(f"meanwhile {number}")
         async with receiving(tmp_path, journal, from_start=from_start) as it:
@@ -153,10 +153,10 @@ def test_a_journalctl_that_is_killed_is_started_again_where_it_was(
         async with receiving(tmp_path, journal) as it:
             for number in range(3):
                 journal.say(f"{number}")
-                await it.wait_for(lambda number=number: len(it.said) > number)
+                await it.wait_for(lambda number=number: len(it.said) > number)  # type: ignore[misc]
                 (killed,) = children()
                 os.kill(killed, signal.SIGKILL)
-                await it.wait_for(lambda killed=killed: children() not in ([], [killed]))
+                await it.wait_for(lambda killed=killed: children() not in ([], [killed]))  # type: ignore[misc]
             await it.wait_for(lambda: it.report.state == "ok")
             journal.say("3")
             await it.wait_said("0", "1", "2", "3")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from tests.actors.scoring.simulation import Chain, Source, pass_time, run
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "parsing"
 DAY_NS = 86_400 * NS_PER_S
 
-LIVE = {
+LIVE: dict[str, Mapping[str, object]] = {
     "poisson": {},
     "regular": {"arrival": "regular"},
     "slow": {"rate": 2.0, "batch": (1, 20)},
@@ -27,7 +27,7 @@ LIVE = {
     "one by one": {"rate": 100.0, "batch": (1, 60)},
     "daily": {"daily": 0.3},
 }
-IMPORTED = {
+IMPORTED: dict[str, Mapping[str, object]] = {
     "at full speed": {"rate": 5000.0},
     "history": {"speed": 250.0, "history_ns": 20 * DAY_NS},
     "old history in small batches": {"speed": 250.0, "history_ns": 4000 * DAY_NS, "batch": (1, 200)},
@@ -35,8 +35,8 @@ IMPORTED = {
 SEEDS = (1, 2, 3)
 
 
-def warmed(settings: dict[str, object], seed: int) -> tuple[Chain, Source]:
-    chain, source = Chain(), Source(seed, **settings)  # type: ignore[arg-type]
+def warmed(settings: Mapping[str, object], seed: int) -> tuple[Chain, Source]:
+    chain, source = Chain(), Source(seed, **dict(settings))  # type: ignore[arg-type]
     run(chain, source, max(3000, int(source.rate * 400) if not source.history_ns and source.rate < 1000 else 0))
     assert len(chain.take_alerts()) <= 1
     return chain, source

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgpack
 import numpy as np
 import pytest
@@ -11,13 +13,13 @@ from actors.scoring.spot import Spot
 @pytest.mark.parametrize("kind", ["exponential", "normal", "pareto", "uniform"])
 def test_realised_risk_is_the_requested_one(kind: str, risk: float) -> None:
     random = np.random.default_rng(7)
-    values = {
+    kinds: dict[str, Callable[[int], np.ndarray]] = {
         "exponential": lambda n: random.exponential(size=n),
         "normal": lambda n: random.normal(size=n),
         "pareto": lambda n: random.pareto(4, n),
         "uniform": lambda n: random.random(n),
-    }[kind](100_000)
-    realised = float(Spot(risk).learn(values).mean())
+    }
+    realised = float(Spot(risk).learn(kinds[kind](100_000)).mean())
     assert risk / 2.5 < realised < risk * 2.5
 
 

@@ -69,7 +69,8 @@ class Reference:
         self.memory: dict[Any, Memory] = defaultdict(Memory)
 
     def feed(self, ns: int, event_id: str, rules: Sequence[str], fields: dict[str, Any]) -> list[tuple[Any, ...]]:
-        happened = [(ns, event_id, (event_id,), list(rules), fields)]
+        happened: list[tuple[int, str, tuple[str, ...], list[str], dict[str, Any]]] = []
+        happened.append((ns, event_id, (event_id,), list(rules), fields))
         fired = []
         for one in self.correlations:
             for when, name, ids, matched, own in list(happened):

@@ -201,7 +201,8 @@ def test_events_in_different_forms_of_one_value_are_one_group() -> None:
     engine = correlator(MANY)
     assert not engine.feed(0, "1", ["a"], {"src": 7}) and not engine.feed(1, "2", ["a"], {"src": "7"})
     assert engine.feed(2, "3", ["a"], {"src": ["7"]})
-    for lacking in ({}, {"src": None}, {"src": []}):
+    lackings: tuple[dict[str, Any], ...] = ({}, {"src": None}, {"src": []})
+    for lacking in lackings:
         assert not engine.feed(3, "4", ["a"], lacking)
     assert engine.statistics()["without_field"] == 3
 

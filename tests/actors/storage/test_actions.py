@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.frontend.actions import ANSWER_S, MAX_WAITING, ActionDesk
 from actors.frontend.rest import Problem
-from actors.storage import main_writer
 from actors.storage.queries import StoredAction
 from actors.storage.reader import StoreReader
 from actors.storage.recorder import Recorder
@@ -79,7 +79,7 @@ class LogUnderRepetition(RuleBasedStateMachine):
         (self.folder / "main.db").write_bytes(b"no database" * 1_000)
         self.losses += 1
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(main_writer.time, "time_ns", lambda: NOON_NS + 2 * self.losses * NS_PER_S)
+            patch.setattr(time, "time_ns", lambda: NOON_NS + 2 * self.losses * NS_PER_S)
             self.writer = StoreWriter(self.folder)
         self.done, self.log = {}, []
 

@@ -63,7 +63,7 @@ class StatesUnderRepetition(RuleBasedStateMachine):
         def fail(*_: object) -> list[bytes]:
             raise apsw.FullError
 
-        self.writer._days.commit = fail  # type: ignore[method-assign]
+        self.writer._days.commit = fail  # type: ignore[method-assign, assignment]
         for _ in range(2):
             with pytest.raises(apsw.FullError):
                 self.writer.commit(key, events, [], NOON_NS, drafts)

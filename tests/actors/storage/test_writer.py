@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.storage import schema
+from actors.storage.queries import OutOfOrder
 from actors.storage.reader import AlertQuery, EventQuery, StoreReader
-from actors.storage.writer import OutOfOrder, StoreWriter
+from actors.storage.writer import StoreWriter
 from protocol.identity import decode_ulid
 from protocol.messages import LEAP, JudgedEvent
 from tests.actors.storage.events import DAY_NS, NOON_NS, make_alert, make_batch
@@ -88,7 +89,7 @@ class WriterUnderSpools(RuleBasedStateMachine):
         def fail(*_: object) -> list[bytes]:
             raise apsw.FullError
 
-        self.writer._days.commit = fail  # type: ignore[method-assign]
+        self.writer._days.commit = fail  # type: ignore[method-assign, assignment]
         with pytest.raises(apsw.FullError):
             self.writer.commit(key, events, [make_alert(self.alerts)] if alert else [], self.now_ns)
         self.writer._days.commit = really  # type: ignore[method-assign]
