@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -270,3 +271,24 @@ def test_every_make_target_is_documented_and_no_other() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in (README, *PAGES))
     assert {"run", "test"} <= targets
     assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE)) == targets
+
+
+# -- the walk of a record
+
+
+def functions_of(path: str) -> set[str]:
+    """Return the names of a module's functions and methods, `Class.method`."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = {node.name for node in tree.body if isinstance(node, kinds)}
+    for each in tree.body:
+        if isinstance(each, ast.ClassDef):
+            found |= {f"{each.name}.{node.name}" for node in each.body if isinstance(node, kinds)}
+    return found
+
+
+def test_every_function_of_the_walk_exists() -> None:
+    named = re.findall(r"`((?:actors|daemon|protocol)/[\w/]+\.py): ([\w.]+)`", read("walk.md"))
+    assert len(named) > 40
+    missing = [f"{path}: {name}" for path, name in named if name not in functions_of(path)]
+    assert missing == []
