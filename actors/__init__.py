@@ -1,1 +1,1 @@
-"""The meaning: what each actor does with a message. Imports `protocol` only, never another actor."""
+"""The actors: the work of the daemon, message by message. Imports `protocol` only, never another actor."""

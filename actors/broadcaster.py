@@ -1,4 +1,4 @@
-"""The broadcaster: one ordered stream of what is committed, and of heartbeats, for every follower and the front end.
+"""The broadcaster: one ordered stream of commits and heartbeats, for every follower and the front end.
 
 It waits for nobody: each follower has an edge of its own, and one that does not keep up fills that edge and misses what
 comes then, counted. Commit sequences have no gaps, so the follower sees what it missed and reads it from the store; the

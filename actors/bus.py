@@ -1,4 +1,4 @@
-"""What lies between two actors: messages go along edges, which are bounded, and come out of an inbox in their order.
+"""The bus between actors: messages go along bounded edges and come out of an inbox in their order.
 
 Another bus (of a broker) is a class with these methods that passes the laws of `tests/actors/test_bus.py`. It has to promise
 little: a message may be lost with the process that holds it. Everything that matters stands in a record log

@@ -1,4 +1,4 @@
-"""What an actor is given by the runner: mailboxes, health, its listening sockets and a place for its state.
+"""The context that the runner gives an actor: mailboxes, health, listening sockets and a directory for its state.
 
 An actor is an `async def run(context: Context)`. It reads its inbox, emits messages, and returns when it has drained;
 who hears a message stands in its child spec. It opens no ZeroMQ socket and knows no process but its own.
@@ -138,7 +138,7 @@ class Context(Bus, Protocol):
         ...
 
     async def wait_verdict(self) -> Isolate | Quarantine:
-        """Return the next thing that is to be done with a batch of this receiver of which an actor has died."""
+        """Return the next verdict on a batch of this receiver that has killed an actor. Cancelled, none is lost."""
         ...
 
     async def wait_drain(self) -> None:
@@ -146,5 +146,5 @@ class Context(Bus, Protocol):
         ...
 
     async def wait_resend(self) -> None:
-        """Return when something downstream was lost since the last call."""
+        """Return when something downstream was lost since the last call. Cancelled, the loss is told to the next call."""
         ...

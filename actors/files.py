@@ -67,7 +67,7 @@ def uncollected() -> Iterator[None]:
 
 
 class SnapshotFile:
-    """The snapshot of one actor. One that cannot be used means a cold start, said loudly; never a crash."""
+    """The snapshot of one actor. An unusable snapshot means a cold start and an error in the log, never a crash."""
 
     def __init__(self, context: Context, version: int) -> None:
         self._name = context.name

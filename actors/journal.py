@@ -1,4 +1,4 @@
-"""What an actor has taken in since its last snapshot, on disk: snapshot and journal together are its state to the last batch.
+"""The journal of an actor: its input since the last snapshot, on disk. Snapshot and journal give its state to the last batch.
 
 An actor whose inputs the store does not keep cannot catch up from the store. So it appends each input to a journal before
 it answers. A snapshot begins another file and names it; once the snapshot is written, the files before that one are

@@ -19,10 +19,8 @@ class ProcessFailed(Exception):
 
 
 async def run_module(name: str, order: bytes) -> bytes:
-    """Run `python -m name`; return what it answers on its standard output. Raises ProcessFailed.
-
-    It ends with whoever waits for it here.
-    """
+    """Run `python -m name`; return its standard output. Cancelled, the process is killed. Raises ProcessFailed.
+"""
     done = await trio.run_process(
         [sys.executable, "-P", "-s", "-m", name],
         stdin=order,

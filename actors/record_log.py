@@ -1,4 +1,4 @@
-"""What stands between a receiver and everything that can fail: append, follow, acknowledge. The spool is one.
+"""The log of accepted records: append, read, acknowledge. The spool is one.
 
 Another log (of a broker, or of a replicated store) is a class with these methods that passes the laws of
 `tests/actors/spool/test_conformance.py`.

@@ -1,4 +1,4 @@
-"""What was written and not yet forced to disk, and forcing it: the option `daemon.fsync`.
+"""Written data that is not yet forced to disk, and forcing it: the option `daemon.fsync`.
 
 `always` forces each append before it counts, on the actor's own loop: nothing that counts can be lost, and the actor
 waits for its disk. `interval` forces what was appended once a second in a thread: a slow disk stops nobody, and a power

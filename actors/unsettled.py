@@ -1,4 +1,4 @@
-"""What an actor has said beyond any batch and what may be lost on its way: it is sent again, at least once.
+"""Messages of an actor that belong to no batch and may be lost on the way: they are sent again, at least once.
 
 A finding or an alert that belongs to no batch is in nobody's spool. Its sender keeps it, and sends it again when it was
 started anew and when something downstream was lost. Its alert has an id made of its cause, so one that came already is
@@ -25,7 +25,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Unsettled(Generic[T]):
-    """The newest of what was sent without a batch, oldest first."""
+    """The newest messages that were sent without a batch, oldest first."""
 
     def __init__(self, kind: type[T]) -> None:
         self._kind = kind

@@ -1,4 +1,4 @@
-"""One actor as the supervisor sees it: its spec, its present process, what is known of it, and how it ended."""
+"""One actor as the supervisor sees it: spec, present process, health, and end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Child:
-    """One actor: its spec, its present process, and what is known of it."""
+    """One actor: its spec, its present process, and its health."""
 
     def __init__(self, spec: ChildSpec, incarnation: int = 0) -> None:
         """`incarnation`: the last of an actor of this name that ran before; none of its numbers is given again."""
@@ -50,7 +50,7 @@ class Child:
             self.health.restart_ms = round(1_000 * (now_s - self.died_s))
 
     async def wait_ready(self, incarnation: int) -> None:
-        """Return when this incarnation, or a later one, is ready."""
+        """Return when this incarnation, or a later one, is ready. It may never be: set a deadline."""
         while self._ready < incarnation:
             await self._got_ready.wait()
 

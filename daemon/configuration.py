@@ -1,4 +1,4 @@
-"""The configuration as data: every table with its keys, their defaults, and what types cannot say of them.
+"""The configuration as data: every table with its keys, their defaults, and the checks that types cannot express.
 
 `daemon/configuration_loader.py` makes it of a file and the environment.
 """

@@ -1,4 +1,4 @@
-"""Where the daemon keeps things: the state directory, its lock, and the private directory of its sockets."""
+"""The directories of the daemon: the state directory, its lock, and the private directory of its sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends what an actor emits along its edges, which its child spec names: the actor itself does not know who hears it."""
+"""Sends an actor's messages along the edges that its child spec names; the actor does not know the receivers."""
 
 from __future__ import annotations
 

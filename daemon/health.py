@@ -1,4 +1,4 @@
-"""What the supervisor knows of every actor, as the status frame and as health. Pure."""
+"""The health of every actor, as the status frame and as REST shows it. Pure."""
 
 from __future__ import annotations
 

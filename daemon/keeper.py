@@ -1,4 +1,4 @@
-"""Keeps one actor running: starts its process, sees it through its life, finds out what it died of, starts it again.
+"""Keeps one actor running: starts its process, watches it, finds the cause of its death, starts it again.
 
 An actor is watched in two ways: its process (a pidfd becomes readable when it exits) and its heartbeat (sent from its
 own loop; silence for `HANG_S` means that it hangs, and it is killed and then treated like one that died). What to do
@@ -38,7 +38,7 @@ class Escalation(Exception):
 
 
 class Tell(Protocol):
-    """Puts what was seen into the stream."""
+    """Puts a notice into the stream."""
 
     def __call__(self, kind: str, text: str, *, severity: int, **fields: Any) -> None: ...
 

@@ -34,7 +34,7 @@ LAG = 2  # checks, that is seconds: longer than a report is on its way
 
 
 class _Moment:
-    """What both sides of an account said at one check, and whether they said it since the check before."""
+    """The reports of both sides of an account at one check, and whether each is new since the check before."""
 
     __slots__ = ("accepted", "acknowledged", "committed", "receiver_spoke", "recorder_spoke")
 
@@ -115,7 +115,7 @@ class SourceAccount:
 
 
 class EdgeAccount:
-    """What passed from one actor to another, over all their incarnations."""
+    """The messages from one actor to another, over all their incarnations."""
 
     def __init__(self) -> None:
         self._sent_before = 0  # by incarnations of the sender that are gone

@@ -1,4 +1,4 @@
-"""The receivers that exist: for each its settings, its module and what it listens on. A new one is a file and a line here.
+"""The receivers that exist: for each its settings, its module and its listeners. A new one is a file and a line here.
 
 The modules are named, not imported: whoever only needs to know which receivers there are is spared what they read with.
 """
@@ -28,7 +28,7 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 class ReceiverSection(Section, frozen=True, forbid_unknown_fields=True):
-    """The settings that every receiver has, and what follows from them."""
+    """The settings that every receiver has."""
 
     enabled: bool = True
     source: str = ""  # name that its events carry
@@ -145,7 +145,7 @@ class Journald(ReceiverSection, frozen=True, forbid_unknown_fields=True):
 
 
 class ReceiverSpec(msgspec.Struct, frozen=True):
-    """What the daemon needs to know of a receiver."""
+    """The entry of a receiver in the registry."""
 
     target: str  # module with `async def run(context)`
     section: type[ReceiverSection]

@@ -1,4 +1,4 @@
-"""What another configuration means for the actors that run. Pure."""
+"""The difference between two configurations, as actors to start, restart and end. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WINDOW = "window"
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Who comes, who goes, who has to start anew; `specs` are all that there will be, in start order."""
+    """The actors to start, to end and to restart; `specs` are all of the new configuration, in start order."""
 
     specs: list[ChildSpec]
     new: list[str]

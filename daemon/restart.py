@@ -28,7 +28,7 @@ class RestartPolicy(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What to do with a child that died."""
+    """The reaction to the death of a child."""
 
     delay_s: float
     down: bool  # beyond the budget, retried slowly

@@ -39,7 +39,7 @@ class Roster:
         self._nursery: trio.Nursery
 
     async def start_all(self, nursery: trio.Nursery) -> None:
-        """Start one actor after the other, each when the one before is ready. They run in the nursery."""
+        """Start one actor after the other, each when the one before is ready, or after `READY_S`. They run in the nursery."""
         self._nursery = nursery
         for child in self.children.values():
             await self._start(child)

@@ -1,4 +1,4 @@
-"""Who sends what to whom: every route of the daemon, and the edges of one actor that follow from them. Data only.
+"""The routes of the daemon (sender, message, receiver), and the edges of one actor that follow from them. Data only.
 
 An end of a route is the name of an actor, its kind, or `ANY`. Kinds are those of `daemon/topology.py`. Two ends are
 no actors: the supervisor, and the command line, which asks the supervisor.

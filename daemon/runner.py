@@ -1,4 +1,4 @@
-"""What runs in an actor's process after the fork: transport, heartbeats, commands, and the actor itself."""
+"""The process of an actor after the fork: transport, heartbeats, commands, and the actor itself."""
 
 from __future__ import annotations
 

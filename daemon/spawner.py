@@ -26,7 +26,7 @@ _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARE
 
 
 class SpawnError(Exception):
-    """The fork server did not do what it was asked; the message says what."""
+    """The fork server failed; the message says how."""
 
 
 def become_subreaper() -> None:

@@ -1,4 +1,4 @@
-"""Which batch an actor dies of, and what is done with it. Pure.
+"""The batch that kills an actor, and the verdict on it. Pure.
 
 A batch that was being handled when an actor died of itself (an exception, a crash in a library, a hang; not a SIGKILL
 from outside, which says nothing of the batch) is suspect. Those of the spine come again, because nothing of them is

@@ -1,4 +1,4 @@
-"""Who there is: every actor's child spec, and in which order they start. Data only.
+"""The child spec of every actor, in start order. Data only.
 
 The order is the pipeline from its end to its beginning: what receives is there before what sends. Stopping goes the
 other way, so that what stops has nobody left who sends to it.
@@ -27,7 +27,7 @@ SIGMA = "sigma"
 
 
 class ChildSpec(msgspec.Struct, frozen=True):
-    """What the supervisor needs to start one actor."""
+    """The specification of one actor for the supervisor."""
 
     name: str
     role: Role

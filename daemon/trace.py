@@ -1,4 +1,4 @@
-"""What an actor leaves behind when it dies: the batch that it was handling, and its traceback if it had one.
+"""The traces of a dead actor: the batch that it was handling, and its traceback if it had one.
 
 The batch is written into a small file before it is handled, in the private runtime directory, and is there whatever ends
 the process: an exception, a crash in a library, or the supervisor because it hung. One write of some fifty bytes into

@@ -35,7 +35,7 @@ _STAMP = struct.Struct(">QI")  # number, incarnation; the sender's name follows
 
 
 class EdgeStatistics:
-    """What passed over an edge."""
+    """The counts of an edge."""
 
     __slots__ = ("dropped", "messages", "waits")
 
@@ -83,7 +83,7 @@ class Inbox:
             del self.passed[next(iter(self.passed))]
 
     async def receive(self) -> tuple[Header, Sequence[Frame]]:
-        """Return the next message."""
+        """Return the next message. Cancelled, it stays in the inbox."""
         self._calls += 1
         if self._calls % CALLS_BEFORE_CHECKPOINT == 0:
             await trio.lowlevel.checkpoint()

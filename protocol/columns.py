@@ -84,7 +84,7 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """What one detector says of each event of a batch. NaN: nothing (it is warming up, or it has no say in this event).
+    """The scores of one detector for each event of a batch. NaN: none (it is warming up, or the event is not its concern).
 
     `raw` is on the detector's own scale, larger is stranger; it is made comparable by the scorer.
     `expected` and `seen` are the numbers that explain it, in the unit that the detector's class names.

@@ -1,4 +1,4 @@
-"""Edges: which message goes from one actor to another, how many may wait on the way, and what a full edge does. Data only.
+"""Edges between actors: the type of message, the bound, and the policy of a full edge. Data only.
 
 The routes of the daemon are in `daemon/routes.py`; a child spec carries the edges that follow from them for one actor.
 """

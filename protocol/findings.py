@@ -1,4 +1,4 @@
-"""What detectors say beyond one event, and what a person sees of it."""
+"""Findings of detectors beyond one event, and the alerts that a person sees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AlertSeverity = Literal["informational", "low", "medium", "high", "critical"]
 
 
 class Finding(msgspec.Struct, gc=False, frozen=True):
-    """What a detector says of a stretch of time, where no single event can carry it: a silence, a change of volume."""
+    """A detector's finding about a stretch of time, which no single event can carry: a silence, a change of volume."""
 
     detector: str
     kind: str  # `silence`, `burst`, `level_up`, `level_down`
@@ -38,7 +38,7 @@ class Part(msgspec.Struct, gc=False, frozen=True):
 
 
 class Alert(msgspec.Struct, gc=False, frozen=True):
-    """What a person sees, as it was when it fired. What changes afterwards is its `AlertState`."""
+    """An alert as it was when it fired. Its later changes are its `AlertState`."""
 
     id: str  # alr_ and a ULID
     ts_ns: int
@@ -64,7 +64,7 @@ class Folded(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class AlertState(msgspec.Struct, gc=False, frozen=True):
-    """What an alert has become since it fired, the drafts that were folded into it included."""
+    """The state of an alert since it fired, with the drafts that were folded into it."""
 
     count: int  # the alert itself, and what was folded into it
     first_ns: int

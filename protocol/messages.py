@@ -44,7 +44,7 @@ def account_name(receiver: str, tag: int) -> str:
 
 
 class Header(msgspec.Struct, tag_field="type"):
-    """What every message begins with."""
+    """The first part of every message."""
 
 
 class Records(Header, tag="records"):
@@ -78,13 +78,13 @@ class Scored(Header, tag="scored"):
 
 
 class Findings(Header, tag="findings"):
-    """Detector to scorer: what time alone has shown."""
+    """Detector to scorer: findings of its clock."""
 
     findings: tuple[Finding, ...]
 
 
 class Matched(Header, tag="matched"):
-    """Sigma to scorer: what rules and correlations say of a batch."""
+    """Sigma to scorer: matches and alerts of rules and correlations for a batch."""
 
     key: BatchKey
     alerts: tuple[Alert, ...] = ()
@@ -123,7 +123,7 @@ class Acknowledged(Header, tag="acknowledged"):
 
 
 class Action(Header, tag="action"):
-    """Front end to recorder: what a person does. It is committed once, however often it is sent."""
+    """Front end to recorder: an action of a person. It is committed once, however often it is sent."""
 
     id: str  # ULID; the same for every attempt
     who: str
@@ -143,7 +143,7 @@ class ActionDone(Header, tag="action_done"):
 
 
 class Notice(Header, tag="notice"):
-    """Anyone to the internal receiver: what the daemon itself has seen, to be an event of the stream."""
+    """Any actor to the internal receiver: an observation of the daemon itself, to be an event of the stream."""
 
     kind: str  # `udp_drops`, `actor_died`: a word that rules can name
     text: str  # for people, without hostile text
@@ -165,7 +165,7 @@ class Status(Header, tag="status"):
 
 
 class Passed(msgspec.Struct, array_like=True, frozen=True):
-    """What the receiving end of an edge has seen of one sender."""
+    """The receiving end's count of one sender."""
 
     incarnation: int  # of the sender
     number: int  # of the last message that came from this incarnation; each numbers its messages from 1 on
@@ -184,7 +184,7 @@ class SpoolAccount(msgspec.Struct, array_like=True, frozen=True):
 
 
 class EdgeCounts(msgspec.Struct, array_like=True, frozen=True):
-    """What one incarnation sent along one edge."""
+    """The counts of one incarnation along one edge."""
 
     messages: int
     waits: int  # sends that found the edge full and waited

@@ -17,7 +17,7 @@ DropReason = Literal["spool_full", "spool_error", "kernel_udp", "slow_subscriber
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """What a number means."""
+    """The meaning of a number."""
 
     kind: Kind  # a counter only grows, over the life of the daemon; a gauge is what is true now
     unit: str  # in the plural, as in `records`; "" for a flag or a sequence

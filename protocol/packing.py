@@ -8,7 +8,7 @@ import msgpack
 
 
 class PackingError(ValueError):
-    """Bytes that are not what `pack` made; the message says why."""
+    """Bytes that `pack` did not make; the message says why."""
 
 
 def pack(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""What a receiver accepts and what the parser makes of it."""
+"""Records, which receivers accept, and events, which the parser makes of them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class JournalRecord(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class Entity(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """Who or what an event speaks of. `value` is canonical: the same thing always has the same spelling."""
+    """A thing or person that an event names. `value` is canonical: the same thing always has the same spelling."""
 
     type: EntityType
     value: str

@@ -1,4 +1,4 @@
-"""Who speaks in an event: its stream is the source, the host and the program that the record names.
+"""The stream of an event: the source, the host and the program that the record names.
 
 A source is a receiver, so all of syslog is one source; what is normal is a matter of one program on one host. The key of a
 stream is a number of 63 bits, which fits a column of NumPy and of SQLite, and is the same on every machine and for ever.

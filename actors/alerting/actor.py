@@ -1,4 +1,4 @@
-"""The alerts actor: one alert for one trouble. Drafts in; what is new out, and into which alert everything else is folded.
+"""The alerts actor: one alert for one trouble. Drafts in; new alerts out, and for each other draft the alert that takes it in.
 
 What it let pass after its last snapshot, before it died, it takes from the store: people have seen that.
 """

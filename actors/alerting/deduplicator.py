@@ -32,7 +32,7 @@ KEYS = 10_000
 
 
 class Trouble(msgspec.Struct, array_like=True, gc=False):
-    """What goes on under one key."""
+    """The trouble that goes on under one key."""
 
     alert: str  # id of the one that was shown
     first_ns: int
@@ -47,7 +47,7 @@ class Shown(msgspec.Struct, array_like=True, gc=False):
 
 
 class Deduplicator:
-    """One alert for each key while what causes it goes on."""
+    """One alert for each key while its cause goes on."""
 
     def __init__(self, *, quiet_ns: int = QUIET_NS, longest_ns: int = LONGEST_NS) -> None:
         self.quiet_ns = quiet_ns

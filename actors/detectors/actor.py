@@ -41,7 +41,7 @@ GAP_CHECK_S = 0.02
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a detector said of a batch."""
+    """A detector's answer to a batch."""
 
     scores: Scores
     warm: bool

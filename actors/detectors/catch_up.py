@@ -1,4 +1,4 @@
-"""What a detector has not learned although it is committed, out of the store, as the detector would have seen it live.
+"""Committed batches that a detector has not learned, read from the store in the form in which it gets them live.
 
 A detector that was killed comes back with a snapshot that is some seconds old, and batches that were on their way to it
 are gone. Everything it has not learned is, or is about to be, in the store, batch by batch and in the order in which the

@@ -1,4 +1,4 @@
-"""What every detector is: columns in, scores out; time comes with the batch or with a tick; state goes into a snapshot.
+"""The interface of a detector: columns in, scores out; time comes with the batch or with a tick; state goes into a snapshot.
 
 Adding a detector is one file with a subclass and one line in `actors/detectors/registry.py`.
 """

@@ -1,4 +1,4 @@
-"""What the volume detectors share: counts on a scale of constant variance, and the clock of a source.
+"""The common part of the volume detectors: counts on a scale of constant variance, and the clock of a source.
 
 Counts: y = 2 sqrt(c + 3/8) turns a Poisson count into about a normal of variance 1 (Anscombe 1948), so one scale
 serves quiet and loud sources; a residual of z standard deviations upwards is worth -log2 Q(z) bits.

@@ -1,4 +1,4 @@
-"""One follower as an actor: what is committed in, in commit order and without a gap; drafts out, to alerts.
+"""One follower as an actor: commits in, in commit order and without a gap; drafts out, to alerts.
 
 It hears of each commit from the broadcaster. What is missing before it (lost on the way, left out at a full edge,
 committed while this actor was dead) it reads from the store first. Its snapshot holds its state and how far that has

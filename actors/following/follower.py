@@ -1,4 +1,4 @@
-"""What every follower is: committed events or alerts in, drafts of alerts out; its state is a function of what was committed.
+"""The interface of a follower: committed events or alerts in, drafts of alerts out; its state is a function of the commits.
 
 A follower judges over entities and time, so nothing waits for it (`docs/architecture.md`, Followers). Adding one is a file
 with a subclass and a line in `actors/following/registry.py`.

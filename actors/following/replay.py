@@ -1,4 +1,4 @@
-"""What is committed, read out of the store in commit order, page by page, in a thread: whoever missed it takes it from here.
+"""Commits read from the store in commit order, page by page, in a thread, for an actor that missed them.
 
 Reading never holds up the loop of the actor that asks: a store that is busy, or a slow disk, is not an actor that hangs.
 Cancelled, a read goes on in its thread to the end of its page, and what it has read is thrown away.

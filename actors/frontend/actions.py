@@ -34,7 +34,10 @@ class ActionDesk:
         self._waits: dict[str, _Wait] = {}  # {id of the action: who waits}
 
     async def submit(self, action: Action) -> ActionDone:
-        """Have an action committed; return its place in the log. Raises Problem if it is refused, or nobody answers."""
+        """Have an action committed; return its place in the log. Raises Problem if it is refused, or nobody answers.
+
+        Cancelled, it may be committed all the same: the same action under the same id tells.
+        """
         wait = self._begin(action)
         wait.people += 1
         try:

@@ -1,4 +1,4 @@
-"""The front end: translates what is committed into the documented frames, and answers at the front door."""
+"""The front end: translates commits into the documented frames, and serves REST and the page."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ MAX_QUERIES = 4  # at once, each in a thread of its own
 
 
 class Door:
-    """What the routes share."""
+    """The state that the routes share."""
 
     def __init__(self, guard: Guard, reader: ReadableStore, rules: RuleDesk) -> None:
         self.guard = guard

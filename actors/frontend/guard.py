@@ -1,4 +1,4 @@
-"""Who may talk to the front door: exact allow-lists of Host and Origin, and a token where one is set. Pure.
+"""Access to the front end: exact allow-lists of Host and Origin, and a token where one is set. Pure.
 
 Host is checked against DNS rebinding: a page of an attacker that resolves its own name to 127.0.0.1 sends that name.
 Origin is checked against other pages' scripts, for WebSockets too, which no same-origin policy covers. Comparing one

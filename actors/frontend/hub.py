@@ -35,7 +35,7 @@ def _length(n: int) -> bytes:
 
 
 class Client:
-    """One subscriber: what is queued for it, and whether it is being closed."""
+    """One subscriber: the bytes queued for it, and its close code."""
 
     def __init__(self) -> None:
         self._queue: deque[bytes] = deque()
@@ -66,7 +66,7 @@ class Client:
         self.changed.set()
 
     async def take(self) -> bytes:
-        """Return everything queued, as soon as there is something."""
+        """Return everything queued, as soon as there is something. Cancelled, it stays queued."""
         while not self._queue:
             await self.changed.wait()
         data = b"".join(self._queue)

@@ -1,4 +1,4 @@
-"""From query strings to queries, and from what is stored to JSON. Pure but for the reader that it is given."""
+"""From query strings to queries, and from stored objects to JSON. Pure but for the reader."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Page(msgspec.Struct):
 
 
 class Parameters:
-    """The query string of one request; every complaint names the parameter and what it takes."""
+    """The query string of one request; every error names the parameter and the values that it takes."""
 
     def __init__(self, given: Mapping[str, str], known: frozenset[str]) -> None:
         for name in given:

@@ -1,4 +1,4 @@
-"""Rules over REST: what is light is read here in a thread, what is heavy is done by a process of its own.
+"""Rules over REST: light queries run here in a thread, heavy ones in a process of their own.
 
 Light is the list, a rule, coverage and what can never match. To try a rule on lines, on a stored event or on the past may take
 seconds of a whole core: those run as `python -m actors.sigma.inspection.workbench`, at most `MAX_HEAVY` at once and for

@@ -30,7 +30,7 @@ current_connection: ContextVar[Connection] = ContextVar("current_connection")
 
 
 class ServerStatistics:
-    """What the server has seen; `open` is bounded by `max_connections`."""
+    """Counts of connections; `open` is bounded by `max_connections`."""
 
     def __init__(self, max_connections: int) -> None:
         self.max_connections = max_connections
@@ -81,7 +81,10 @@ class Connection(TCPServer):
             await super().protocol_send(event)
 
     async def send_raw(self, data: bytes) -> None:
-        """Write bytes between two messages of the protocol; a client that does not read is cut off."""
+        """Write bytes between two messages of the protocol; a client that does not read is cut off.
+
+        Shielded: a cancellation takes effect when the bytes are written, or the client is cut off.
+        """
         async with self.send_lock:
             try:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + self.send_s) as scope:

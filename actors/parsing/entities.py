@@ -1,4 +1,4 @@
-"""Who and what a message speaks of, as an analyst would read it: users, addresses, hosts, domains, URLs, files.
+"""Entities of a message, as an analyst would read it: users, addresses, hosts, domains, URLs, files.
 
 Entities come in the order in which they appear; what stands in fields only comes after. Values are canonical: names of
 machines in lower case, addresses as `ipaddress` writes them, an IPv4 address inside IPv6 as IPv4. Numbers of processes

@@ -1,4 +1,4 @@
-"""Headers of log files, peeled off whatever their order: time, host, level, process, thread, component, message.
+"""Headers of log files, in any order: time, host, level, process, thread, component, message.
 
 No layout of a product is named here. Loggers agree on little, but on this: a time comes first or after a few columns; a
 level is an upper-case or bracketed word near it; a thread stands in brackets; a component is a dotted name or a word

@@ -1,4 +1,4 @@
-"""Records in, events and their columns out. Pure: what time it is comes with the record.
+"""Records in, events and their columns out. Pure: the present time comes with the record.
 
 A record is read in this order: header (syslog, or whatever stands before the message), format of the message, template
 of the message alone, entities, features. One that breaks the parser is an event all the same: its text is the message

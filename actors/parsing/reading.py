@@ -1,4 +1,4 @@
-"""What a format makes of a text: the message alone, what the header or the pairs said, how bad and when."""
+"""A text that a format has read: the message alone, fields of header and pairs, severity and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""inotify(7) by way of the C library: what changed in which directory, without polling."""
+"""inotify(7) through the C library: changes in directories, without polling."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Inotify:
         return number
 
     async def wait_changes(self) -> list[Change]:
-        """Return what changed, as soon as something did."""
+        """Return the next changes. Cancelled, they stay in the kernel."""
         while True:
             await trio.lowlevel.wait_readable(self._fd)
             try:

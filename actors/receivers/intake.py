@@ -112,7 +112,7 @@ class Intake:
         return self._log.waiting + len(self._batcher)
 
     async def wait_credit(self) -> None:
-        """Return when the window has room, and the log does not refuse."""
+        """Return when the window has room, and the log does not refuse. A hint: whoever runs next may take the room."""
         while self.queue_depth >= self._window or self._batcher.is_holding:
             await self._changed.wait()
 
@@ -126,7 +126,7 @@ class Intake:
             await self._changed.wait()
 
     async def wait_acknowledged(self, sequence: int) -> None:
-        """Return when everything up to `sequence` is committed."""
+        """Return when everything up to `sequence` is committed. It may take for ever while the store refuses: set a deadline."""
         while self._log.acknowledged < sequence:
             await self._changed.wait()
 

@@ -1,4 +1,4 @@
-"""The internal receiver: what the daemon itself has seen, as events of the stream like any other.
+"""The internal receiver: notices of the daemon itself, as events of the stream.
 
 Actors and the supervisor send it notices: an actor that died, records that were dropped, a source that fell silent, a
 stretch of time in which nothing was read, days that retention took, a break of the ledger. So a gap in the log is in

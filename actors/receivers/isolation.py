@@ -1,4 +1,4 @@
-"""What is done with records of which an actor died: each is sent alone, and the culprit is put aside.
+"""Isolation of records that kill an actor: each is sent alone, and the culprit goes into quarantine.
 
 Should an actor die of a batch, the supervisor says so: its records are then sent each in a batch of its own. One that
 proves to be the culprit is written to the quarantine (`quarantine.py`), and a word is sent in its place under its

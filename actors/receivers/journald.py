@@ -1,4 +1,4 @@
-"""The journald receiver: what `journalctl --follow` shows, with all fields, from where it was left.
+"""The journald receiver: the entries of `journalctl --follow`, with all fields, from its cursor on.
 
 The cursor stands in the spool, in the same append as the records before it, so that a restart neither skips nor doubles.
 At the very first start the journal is read from its present end (or, with `from_start`, from its beginning), and that

@@ -1,4 +1,4 @@
-"""What the kernel has dropped of a UDP socket because its buffer was full, from `/proc/self/net/udp` and `udp6`.
+"""Datagrams that the kernel dropped because the buffer of a UDP socket was full, from `/proc/self/net/udp` and `udp6`.
 
 The socket belongs to the supervisor and lives longer than the receiver, and so does the kernel's count: what is dropped
 while a receiver is down is lost just as well. Each count is therefore kept in the spool's cursors, with the inode of its

@@ -54,7 +54,7 @@ Decoded = tuple[list[bytes], str]  # packed records, digest of the request
 
 
 class ClientGone(Exception):
-    """The client left before its request was whole; what came of it means nothing."""
+    """The client left before its request was complete; the part that came is ignored."""
 
 
 class Unavailable(Exception):

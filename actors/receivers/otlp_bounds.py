@@ -1,4 +1,4 @@
-"""What both forms of an OTLP logs request share: how much may be made of one, its content coding, and its records packed. Pure.
+"""The common part of both forms of an OTLP logs request: bounds, content coding, and packed records. Pure.
 
 A request is small and what it asks for need not be: eight million empty values, or a large resource that each of its
 records carries along. So what is made of a request is bounded (`Budget`).

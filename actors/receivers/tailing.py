@@ -1,4 +1,4 @@
-"""One file being read to its end, over rotations; no notification, no waiting, only what to read now.
+"""One file read to its end, over rotations, without waiting: the caller says when.
 
 Rotation by rename: the open descriptor stays with the old file, which is read to its end before the new one under the
 same path is opened from its beginning. Copytruncate: the file is the same but shorter than what was read; reading

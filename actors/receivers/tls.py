@@ -1,4 +1,4 @@
-"""TLS under syslog (RFC 5425): the handshake, certificates that are renewed under way, and who the client is.
+"""TLS under syslog (RFC 5425): the handshake, renewed certificates, and the name of the client.
 
 RFC 5425 is TLS 1.2 or newer, then the octet counting of `framing`. A certificate is renewed by writing its files: they are
 looked at whenever a connection arrives, and what has changed is used from that connection on; those that are open keep
@@ -127,7 +127,7 @@ def _why(error: BaseException) -> str:
 
 
 class Certificates:
-    """What new connections are served with; see the module."""
+    """The certificates for new connections; see the module."""
 
     def __init__(self, files: CertificateFiles, report: Report) -> None:
         self._files = files

@@ -1,4 +1,4 @@
-"""The scorer: joins a batch with its scores and with what rules say, blends, and drafts an alert for what breaches.
+"""The scorer: joins a batch with its scores and the matches of rules, blends, and drafts an alert for each breach.
 
 A batch that is sent again is judged as it was the first time (`actors/answers.py`). Every batch that is learned is written
 down before it is handed on (`actors/journal.py`), so that this holds after a death of the scorer too.
@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What was said of a batch."""
+    """The judgement of a batch."""
 
     blended: Blended
     matched: Matched | None = None  # of rules; the journal has none: they answer again

@@ -1,4 +1,4 @@
-"""One score and one threshold for each event, out of what the detectors that answered say of it.
+"""One score and one threshold for each event, from the answers of the detectors.
 
 Raw scores become tail probabilities p_k of the source's own past (tail.py). They are combined by the harmonic mean
 
@@ -63,7 +63,7 @@ def score_of(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
 
 
 class _Source:
-    """What the blend knows of one source."""
+    """The state of one source."""
 
     def __init__(self) -> None:
         self.tails: dict[str, Tail] = {}
@@ -95,7 +95,7 @@ class _Source:
 
 
 class Blended(msgspec.Struct, frozen=True):
-    """The scores of a batch of n events, and what they were made of."""
+    """The scores of a batch of n events, and their parts."""
 
     score: Float32  # (n,) in [0, 1]
     threshold: Float32  # (n,) in [0, 1]; 1: warming up

@@ -1,4 +1,4 @@
-"""Joining a batch with what the detectors and rules say of it, without ever waiting long for one that does not answer.
+"""Joining a batch with the answers of detectors and rules; a late answer is not waited for.
 
 Batches leave in the order in which they came. A batch waits for each detector that it was given to, at most until its
 deadline. A detector that missed a deadline is late: nobody waits for it again until it has answered something. So a

@@ -1,4 +1,4 @@
-"""What the scorer learns of a batch and what it said of one, as plain data for its journal and its snapshot."""
+"""The scorer's input and judgement of a batch, as plain data for its journal and its snapshot."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _bins(raw: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
 
 
 class Tail:
-    """The recent past of one channel: what one detector said of one source.
+    """The recent past of one channel: the values of one detector for one source.
 
     >>> tail = Tail()
     >>> tail.learn(np.random.default_rng(1).exponential(size=5000) / np.log(2))  # P(X >= x) = 2^-x

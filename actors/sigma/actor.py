@@ -1,4 +1,4 @@
-"""The sigma actor: batches of events in; what rules and correlations say of them out, to the scorer.
+"""The sigma actor: batches of events in; matches and alerts of rules and correlations out, to the scorer.
 
 No alert is lost when it dies or is too slow: what it was not given it reads from the store once it is committed
 (`actors/following/cursor.py`), and when it or another actor has died it sends its last alerts again, with the same ids

@@ -36,7 +36,7 @@ _LEVELS = ("informational", "low", "medium", "high", "critical")
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the rules say of an event."""
+    """The matches of rules on an event."""
 
     attack: Attack | None
     alerts: Sequence[Alert]

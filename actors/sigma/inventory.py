@@ -1,4 +1,4 @@
-"""What a site sends: of each kind of log how many events came, and which fields they had. Pure.
+"""The inventory of a site: the number of events of each kind of log, and their fields. Pure.
 
 It is what `inspection/unmatchable.py` judges rules by. A field that came once is known for good.
 

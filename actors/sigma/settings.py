@@ -1,4 +1,4 @@
-"""What the sigma actor is told, and what it leaves in the state directory for whoever looks at rules."""
+"""Settings of the sigma actor, and its files in the state directory, which the commands on rules read."""
 
 from __future__ import annotations
 

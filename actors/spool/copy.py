@@ -1,4 +1,4 @@
-"""Spools as they lie on disk, looked at from outside: for a backup, and for whoever wants to know whether they are whole."""
+"""Spools on disk, read from outside: for a backup and for a check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in a segment: entries one after another, each one batch. Pure.
+"""The content of a segment: entries one after another, each one batch. Pure.
 
 An entry is length (u32), CRC-32 (u32), then msgpack of first sequence, count, cursor and packed records. The records are
 stored exactly as they go over the wire. A crash leaves a torn entry at the end of a segment; it was never accepted.

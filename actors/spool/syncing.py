@@ -1,4 +1,4 @@
-"""Forcing a spool to disk once a second, and what follows when the disk refuses.
+"""Forcing a spool to disk once a second, and the condition that is set while the disk refuses.
 
 What a failed write-back may have taken is what was accepted and is not committed yet. It cannot be proved to be on disk
 any more, so the receiver is `degraded` until the recorder has committed all of it; new records go to a new segment.

@@ -1,4 +1,4 @@
-"""The log of what people did: appended to, each action once by its id, and read in the order of the commit."""
+"""The log of people's actions: each appended once by its id, and read in the order of the commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches out of the day files, as they were committed: whoever learns them again has to see them as they were seen before."""
+"""Batches from the day files, as they were committed, so that they are learned again as they were learned before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verifies the databases of a store, one that is being written to as well: are they whole, and do they agree?
+"""Verifies the databases of a store, also while it is written to: each is intact, and they agree.
 
 What holds of a store that was only ever written by the recorder: each file passes SQLite's own check; commit sequences have
 no gap within a file and from one to the next, but for leaps after damage; the batches of a file hold its events; positions
@@ -26,7 +26,7 @@ REPORT = "keep the state directory and report it"
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong with one file, and what to do."""
+    """A fault of one file, and its remedy."""
 
     file: str
     what: str
@@ -37,7 +37,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class _Before:
-    """What the days before have led to."""
+    """The state at the end of the days before."""
 
     def __init__(self) -> None:
         self.last = 0  # commit sequence

@@ -1,4 +1,4 @@
-"""What is done with files of the store that the disk has damaged.
+"""Files of the store that the disk has damaged: found, set aside, and replaced.
 
 A day that is over and damaged stays where it is: readers leave it out, retention deletes it in its time. The newest day and
 the main file are written to, so they are set aside under another name, kept for whoever wants to save what can be saved,

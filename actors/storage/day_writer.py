@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class DayWriter:
-    """What a new day needs of those before it: positions, accounts and the commit sequence go on from file to file."""
+    """The newest day. Positions, accounts and the commit sequence go on from file to file."""
 
     def __init__(self, folder: Path, set_aside: SetAsideFile, *, full: bool) -> None:
         self.connection: apsw.Connection | None = None  # of the newest day

@@ -1,4 +1,4 @@
-"""What the store raises, for those who may not know by what it is kept."""
+"""The errors that a store raises, for callers that do not know its engine."""
 
 from __future__ import annotations
 

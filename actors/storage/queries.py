@@ -1,4 +1,4 @@
-"""What can be asked of a store, and what it answers with. Data only."""
+"""Queries of a store and their answers. Data only."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class StoredBatch(msgspec.Struct, frozen=True):
 
 
 class StoredAction(msgspec.Struct, frozen=True):
-    """What a person did, and when it was committed."""
+    """An action of a person, and the time of its commit."""
 
     sequence: int
     time_ns: int

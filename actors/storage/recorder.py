@@ -1,4 +1,4 @@
-"""The recorder: commits what the alerts actor hands on, acknowledges it to its receiver, passes it to the broadcaster.
+"""The recorder: commits batches from the alerts actor, acknowledges them to their receivers, passes them to the broadcaster.
 
 Only what is committed goes on. A store that is full, locked or read-only holds the stream back: the batch is tried again
 until it goes through, meanwhile nothing is acknowledged, and the receivers run out of credit. SQLite runs in one thread

@@ -1,4 +1,4 @@
-"""The store as everyone else knows it: append, query, follow, act. What keeps it is known in this folder alone.
+"""The store as the other actors know it: append, query, follow, act. Its engine is known in this folder alone.
 
 Another engine stands in for SQLite by fulfilling these protocols; `tests/actors/storage/conformance.py` says what they
 promise, and every store has to pass it. `actors/storage/queries.py` has what goes in and out, `errors.py` what is raised.
@@ -19,7 +19,7 @@ from protocol.messages import Action, ActionDone, BatchKey, JudgedEvent
 
 
 class ReadableStore(Protocol):
-    """What is committed. Every call reads a moment of it, may block, and may be made in any thread.
+    """The committed data. Every call reads a moment of it, may block, and may be made in any thread.
 
     Raises what is in `errors.STORE_ERRORS`, and UnknownId for an id under which nothing is stored.
     """

@@ -20,7 +20,7 @@ from protocol.messages import Action, ActionDone, BatchKey, JudgedEvent
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What a commit has added."""
+    """The additions of a commit."""
 
     first: int  # commit sequence of the first event
     packed: list[bytes]  # each a packed `JudgedEvent`

@@ -1,1 +1,1 @@
-"""What a user types, one module a command: `add_arguments(parser)` and `run_command(configuration, arguments)`."""
+"""The commands of the command line, one module each: `add_arguments(parser)` and `run_command(configuration, arguments)`."""

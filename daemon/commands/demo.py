@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Sender:
-    """One connection, and what went over it."""
+    """One connection, and the count of its lines."""
 
     def __init__(self, stream: trio.abc.SendStream) -> None:
         self._stream = stream

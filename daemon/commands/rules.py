@@ -1,4 +1,4 @@
-"""`tocsin rules`: living with Sigma rules. It needs no daemon; with one it knows what matched and what came."""
+"""`tocsin rules`: work with Sigma rules. It needs no daemon; with one it knows the matches and the inventory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PATH = {"nargs": "*", "metavar": "PATH", "help": "files of rules, or folders; d
 
 
 class Unusable(Exception):
-    """Something was asked for that cannot be done; the message says what to do instead."""
+    """The command cannot be done; the message says how it can."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What `tocsin rules` prints. Every text from a rule or a log is on one line and without control characters."""
+"""The output of `tocsin rules`. Every text from a rule or a log is on one line and without control characters."""
 
 from __future__ import annotations
 

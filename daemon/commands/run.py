@@ -1,4 +1,4 @@
-"""`tocsin run`: takes the lock, binds the sockets, supervises until told to stop, says what was done."""
+"""`tocsin run`: takes the lock, binds the sockets, supervises until told to stop, prints a summary."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
 
 
 class Rereading:
-    """Reads the configuration again, and binds what it has that the one before had not. Raises ConfigurationError."""
+    """Reads the configuration again, and binds its new sockets. Raises ConfigurationError."""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """What a person asked to see."""
+    """The filter of the command line."""
 
     words: tuple[str, ...]
     source: str | None

@@ -1,4 +1,4 @@
-"""What a small site says of itself on an ordinary day, and what it says while it is broken into. Pure and seeded.
+"""The logs of a small site on an ordinary day, and during a break-in. Pure and seeded.
 
 The site: a web server, a bastion with ssh, a database, a backup. Lines are RFC 5424 messages; addresses are from the
 ranges kept for documentation (RFC 5737, RFC 3849), so that nobody is accused.

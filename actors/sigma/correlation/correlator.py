@@ -33,7 +33,7 @@ Fields = Mapping[str, Any]
 
 
 class Firing(msgspec.Struct, frozen=True):
-    """A correlation has found what it looks for."""
+    """A correlation fires."""
 
     correlation: str
     event_ns: int  # of the newest event in the window

@@ -1,4 +1,4 @@
-"""What a correlation remembers of the events of one timespan, a class for each kind of question. Pure.
+"""The memory of a correlation for one timespan, a class for each kind of condition. Pure.
 
 A window is told the beginning of its timespan (`expire`) and then what an event brings (`add`); `measure` answers with the
 number that the condition compares. Events may come late, but never from before the beginning.

@@ -1,1 +1,1 @@
-"""Looking at rules: why one matches, what it would have done, what it can never match, what is covered."""
+"""Inspection of rules: explanation of a match, backtest, unmatchable rules, coverage."""

@@ -1,4 +1,4 @@
-"""What rules and correlations would have done with events that are stored already. Pure: pages of events come in.
+"""Backtest of rules and correlations on stored events. Pure: pages of events come in.
 
 The events are judged by the engine and the alerts folded by the deduplicator as in the daemon, both of them new: what came
 before the first event is not known to them. Correlations are followed in the order of commits, as the daemon saw it.
@@ -40,7 +40,7 @@ class Day(msgspec.Struct):
 
 
 class Account(msgspec.Struct):
-    """What one rule would have done."""
+    """The hits of one rule."""
 
     rule: str
     title: str

@@ -1,4 +1,4 @@
-"""What rules and correlations say of single events, in full: which clause held, which exception, which group. Pure."""
+"""Rules and correlations on single events, in full: clauses that hold, exceptions, groups. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from protocol.records import Event
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What a rule or a correlation says of one event."""
+    """The judgement of a rule or a correlation on one event."""
 
     rule: str
     kind: Literal["rule", "correlation"]
@@ -43,7 +43,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 class EventJudgements(msgspec.Struct, frozen=True):
-    """An event as rules see it, and what they say of it."""
+    """An event as rules see it, with their judgements."""
 
     ts: str
     message: str

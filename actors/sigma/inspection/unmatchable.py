@@ -1,4 +1,4 @@
-"""Which rules can never match what a site sends, and why. Pure.
+"""Rules that cannot match the logs of a site, each with the reason. Pure.
 
 A condition is judged by the names of the fields that came, in three values (Kleene 1952): a comparison with a field that never
 came never holds, `null` and `exists: false` of it always do, and of all else nothing is known. A rule can never match if

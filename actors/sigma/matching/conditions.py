@@ -1,4 +1,4 @@
-"""A rule's condition as plain data, with every modifier applied: what is compiled, searched for words, explained and cached.
+"""A rule's condition as plain data, with every modifier applied. It is compiled, searched for words, explained and cached.
 
 A condition is a tree of `AllOf`, `AnyOf` and `Not`; its leaves compare one field with one value. A leaf whose field is
 `MESSAGE` is a keyword: it speaks of the whole message. Texts and patterns that regard no case are folded.

@@ -1,4 +1,4 @@
-"""What kind of log an event is of, in Sigma's words, so that only the rules that are meant for it are tried. Pure.
+"""The logsource of an event, in Sigma's words, so that only the rules that are meant for it are tried. Pure.
 
 An event is of one product and may be of several categories and services: a line of sshd is `linux` with the services
 `sshd`, `auth` and `syslog`. A rule fits if everything that its logsource names is among them

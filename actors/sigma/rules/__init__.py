@@ -1,1 +1,1 @@
-"""What files of rules hold: read, refused, cached, filtered, and put together as what is in force."""
+"""Files of rules: read, refused, cached, filtered, and collected as the rules in force."""

@@ -1,4 +1,4 @@
-"""What a site says of a rule that is right in general and wrong here: scoped, with a reason, and with an end. Pure.
+"""Exceptions of a site to a rule: scoped, with a reason, and with an end. Pure.
 
 An exception holds of an event if each field that it names has the value it gives: a text without regard to case in which
 `*` and `?` stand for anything and for one character, or a network such as `10.0.0.0/8`.

@@ -16,7 +16,7 @@ from actors.sigma.rules.rule import Refusal, Rule
 
 
 class Filter(msgspec.Struct, frozen=True, tag="filter", tag_field="is"):
-    """What is added to the condition of rules."""
+    """A part that is added to the condition of rules."""
 
     title: str
     path: str

@@ -1,4 +1,4 @@
-"""What all rule files hold, kept in one cache file, so that only files that have changed are read again.
+"""The contents of all rule files in one cache file, so that only changed files are read again.
 
 A file that has a fault changes nothing: where it had none before, what it held then stays in force, and the refusals say
 so. The cache is of one version and of one pipeline; another one is a new cache. This module does not need pySigma.

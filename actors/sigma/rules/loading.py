@@ -1,4 +1,4 @@
-"""Files of rules as plain data: pySigma reads them, and what cannot be evaluated is refused with its place.
+"""Files of rules as plain data: pySigma reads them, and rules that cannot be evaluated are refused with their place.
 
 Reading by pySigma costs a millisecond a rule and 40 MB, so what was read is kept in a cache (`library.py`), and the daemon
 has it read by a process of its own: `python -m actors.sigma.rules.loading`.

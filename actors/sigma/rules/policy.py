@@ -1,4 +1,4 @@
-"""What pySigma is to do with what it reads: look at regular expressions with RE2, which is what runs them."""
+"""Settings of pySigma: regular expressions are checked with RE2, which runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file of rules holds, as plain data: rules, and what was refused and why. Pure."""
+"""The contents of a file of rules, as plain data: rules and refusals. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audit records under the names of the taxonomy, and what their numbers mean, as `ausearch -i` says it. Pure.
+"""Audit records under the names of the taxonomy, and the meaning of their numbers, as `ausearch -i` shows it. Pure.
 
 Interpreted are: result, syscall, architecture, exit, signal, unset ids, the parts of SELinux labels, socket addresses and
 the permissions of AVC records. Where auditd has interpreted already (log_format = ENRICHED, laurel) its words stand.

@@ -1,4 +1,4 @@
-"""From where something came, and who it was about, where no field says so: out of the entities of the message. Pure.
+"""Source address and user of an event where no field says them: from the entities of the message. Pure.
 
 Of several addresses the source is the one behind a word that says so (`from`, `client`, `rhost=` ...) or before an arrow,
 else one in brackets that are not themselves in parentheses (what a client calls itself stands there), else the first.

@@ -1,4 +1,4 @@
-"""What was tried and what became of it: `action` and `outcome`, out of the words that services have for it. Pure.
+"""`action` and `outcome` of an event, from the words of each service. Pure.
 
 One automaton (Aho, Corasick 1975) finds the words of all classes at once. A word of refusal makes the outcome a
 `failure`, whatever else is said, so that no name that an attacker chooses turns a failure into a success; a word of
