@@ -19,8 +19,7 @@ class ProcessFailed(Exception):
 
 
 async def run_module(name: str, order: bytes) -> bytes:
-    """Run `python -m name`; return its standard output. Cancelled, the process is killed. Raises ProcessFailed.
-"""
+    """Run `python -m name`; return its standard output. Cancelled, the process is killed. Raises ProcessFailed."""
     done = await trio.run_process(
         [sys.executable, "-P", "-s", "-m", name],
         stdin=order,

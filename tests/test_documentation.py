@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from actors.context import Condition
-from actors.detectors.registry import DETECTORS, detector_class
+from actors.detectors.registry import DETECTORS
 from actors.frontend import hub
 from actors.frontend.metrics import exposed_name
 from actors.frontend.openapi import openapi
@@ -29,6 +29,7 @@ from protocol.frames import AlertObject, EventObject, StatusFrame
 from protocol.messages import Message
 from protocol.metrics import DAEMON, METRICS, DropReason
 from protocol.records import ENTITY_TYPES
+from tests.actors.detectors.classes import detector_class
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))

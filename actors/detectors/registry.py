@@ -6,24 +6,9 @@ line) is spared what they compute with.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from actors.loading import load_class
-
-if TYPE_CHECKING:
-    from actors.detectors.detector import Detector
-
 DETECTORS = {
     "hst": "actors.detectors.hst:HalfSpaceTrees",
     "holt_winters": "actors.detectors.holt_winters:HoltWinters",
     "cusum": "actors.detectors.cusum:Cusum",
     "markov": "actors.detectors.markov:Markov",
 }
-
-
-def detector_class(name: str) -> type[Detector]:
-    """Return the class of a registered detector. Raises KeyError."""
-    from actors.detectors.detector import Detector
-
-    found: type[Detector] = load_class(DETECTORS[name], Detector)
-    return found

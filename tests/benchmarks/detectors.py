@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-from actors.detectors.registry import DETECTORS, detector_class
+from actors.detectors.registry import DETECTORS
 from actors.scoring.blend import Blender
 from protocol.columns import Columns, Scores
+from tests.actors.detectors.classes import detector_class
 from tests.actors.scoring.simulation import Source
 
 EVENTS = 60_000

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from actors.detectors.detector import Detector
-from actors.detectors.registry import DETECTORS, detector_class
+from actors.detectors.registry import DETECTORS
 from protocol.clock import NS_PER_S
 from protocol.columns import FEATURES, Columns, Scores
 from protocol.findings import Finding
+from tests.actors.detectors.classes import detector_class
 
 START_NS = 1_790_000_000 * NS_PER_S
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from actors.alerting.deduplicator import Deduplicator
-from actors.detectors.registry import DETECTORS, detector_class
+from actors.detectors.registry import DETECTORS
 from actors.scoring.alerts import alert_of_event, alert_of_finding
 from actors.scoring.blend import Blended, Blender
 from protocol.clock import NS_PER_S
@@ -15,6 +15,7 @@ from protocol.columns import FEATURES, Columns
 from protocol.findings import Alert
 from protocol.identity import encode_ulid, entity_uuid
 from protocol.records import Entity, Event
+from tests.actors.detectors.classes import detector_class
 
 START_NS = 1_790_000_000 * NS_PER_S
 
