@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check install uninstall deb boot bench chaos soak fuzz
+.PHONY: run test test-long check install uninstall deb boot bench chaos soak fuzz
 .PHONY: bench-parsing bench-sequence bench-detectors bench-spool bench-sigma bench-correlations bench-scenarios lock clean help
 .DEFAULT_GOAL := help
 
@@ -42,6 +42,9 @@ deb: $(VENV)/.run  ## build a Debian package below build/
 
 test: $(VENV)/.dev  ## set up, and run all tests (ARGS="tests/daemon -x" WORKERS=2)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-long: $(VENV)/.dev  ## the same with more seeds, more examples and longer chaos
+	@TESTS=long $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev  ## lint and type-check
 	@$(BIN)/ruff check .

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.length import EXAMPLES
+
 # Properties are tried on new examples each time, but not where a submission is judged: there on the same.
-settings.register_profile("judged", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("judged")
+settings.register_profile("tocsin", max_examples=EXAMPLES, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("tocsin")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from protocol.clock import NS_PER_S
 from protocol.columns import FEATURES, Columns
 from tests.actors.scoring.simulation import Chain, Source, pass_time, run
+from tests.length import SEEDS
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "parsing"
 DAY_NS = 86_400 * NS_PER_S
@@ -32,7 +33,6 @@ IMPORTED: dict[str, Mapping[str, object]] = {
     "history": {"speed": 250.0, "history_ns": 20 * DAY_NS},
     "old history in small batches": {"speed": 250.0, "history_ns": 4000 * DAY_NS, "batch": (1, 200)},
 }
-SEEDS = (1, 2, 3)
 
 
 def warmed(settings: Mapping[str, object], seed: int) -> tuple[Chain, Source]:
