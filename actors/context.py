@@ -68,7 +68,7 @@ class Report:
         self._has_drained = True
 
     def set(self, condition: Condition, note: str) -> bool:
-        """Say what is wrong; tell whether it was right before. Who sets a condition clears it, and nobody else does."""
+        """Set a condition; tell whether it was clear before. Only its owner, which sets it, clears it."""
         is_new = condition not in self._conditions
         self._conditions[condition] = note
         if is_new:
@@ -76,7 +76,7 @@ class Report:
         return is_new
 
     def clear(self, condition: Condition) -> bool:
-        """Say that it is right again; tell whether it was wrong before."""
+        """Clear a condition; tell whether it was set before."""
         was_set = self._conditions.pop(condition, None) is not None
         if was_set:
             self.changed.set()
@@ -95,7 +95,7 @@ class Report:
         return numbers
 
     def drop(self, reason: DropReason, count: int) -> None:
-        """Count what is lost."""
+        """Count lost records."""
         self.dropped[reason] += count
 
     @property
@@ -123,7 +123,7 @@ class Context(Bus, Protocol):
     report: Report
 
     def tell(self, kind: str, text: str, *, severity: int = 13, **fields: Any) -> None:
-        """Put what the daemon itself has seen into the stream, as an event of the internal receiver."""
+        """Put a notice of the daemon itself into the stream, as an event of the internal receiver."""
         ...
 
     def begin(self, key: BatchKey | None) -> None:

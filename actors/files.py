@@ -109,7 +109,7 @@ class SnapshotFile:
             await self.store(state())
 
     def refuse(self, error: Exception) -> None:
-        """Say that the snapshot is of no use; it is kept aside for whoever wants to know why."""
+        """Refuse the snapshot; it is kept aside for a later look."""
         log.error("the snapshot %s cannot be used (%s): starting cold", self._path, error)
         self._metrics.unusable_snapshots += 1
         with suppress(OSError):

@@ -57,7 +57,7 @@ class RecordLog(Protocol):
         ...
 
     def entries(self) -> Sequence[Entry]:
-        """Return what is not acknowledged, in order."""
+        """Return the entries that are not acknowledged, in order."""
         ...
 
     def read(self, entry: Any) -> bytes:

@@ -32,7 +32,7 @@ class Unsettled(Generic[T]):
         self._kept: OrderedDict[str, T] = OrderedDict()  # {cause: what was said}
 
     def add(self, cause: str, said: T) -> bool:
-        """Keep what is being sent; tell whether its cause is new. If not, it takes the place of what was said before."""
+        """Keep a message that is being sent; tell whether its cause is new. If not, it replaces the earlier one."""
         is_new = cause not in self._kept
         self._kept[cause] = said
         self._kept.move_to_end(cause)

@@ -31,7 +31,7 @@ COMMANDS = {
 
 
 def make_parser(typed: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser for what was typed: every command with its summary, the typed one with its arguments."""
+    """Return the parser of the command line: every command with its summary, the typed one with its arguments."""
     parser = argparse.ArgumentParser(
         prog="tocsin",
         description="Watches a site's logs and rings when something is wrong.",

@@ -129,7 +129,7 @@ class Rules(Section, frozen=True, forbid_unknown_fields=True):
                     yield key, f"{path} is not there"
 
     def settings(self) -> dict[str, Any]:
-        """Return what the actor is to know."""
+        """Return the settings of the actor."""
         exceptions = [
             {"rule": each.rule, "where": each.where, "until_ns": each.until_ns(), "reason": each.reason}
             for each in self.exceptions

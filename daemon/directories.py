@@ -93,7 +93,7 @@ def write_about(state_dir: Path, about: dict[str, Any]) -> bool:
 
 
 def read_about(state_dir: Path) -> dict[str, Any]:
-    """Return what the running daemon left. Raises DirectoryError if there is none."""
+    """Return the note that the running daemon wrote. Raises DirectoryError if there is none."""
     try:
         about: dict[str, Any] = json.loads((state_dir / ABOUT).read_text())
         os.kill(about["pid"], 0)

@@ -102,7 +102,7 @@ class Keeper:
             await child.wanted.wait()
 
     def _find_culprit(self, child: Child, end: End) -> Verdict | None:
-        """Tell the receiver what to do with the batch that a child died of; return what that is."""
+        """Tell the receiver the verdict on the batch that a child died of; return it."""
         key = take_trace(self._runtime_dir, child.spec.name)
         failure = take_failure(self._runtime_dir, child.spec.name)
         if key is None or not end.of_itself:
@@ -159,7 +159,7 @@ class Keeper:
         return End(status, child.hangs)
 
     def look_after(self, children: Iterable[Child]) -> None:
-        """Kill who hangs, and take leave of what dead actors had started."""
+        """Kill actors that hang, and reap the children of dead ones."""
         children = list(children)
         self._spawner.reap_orphans({child.pid for child in children})
         now_s = trio.current_time()

@@ -70,7 +70,7 @@ class SourceAccount:
             self._unsure = LAG
 
     def check(self, recorder_spoke: bool) -> str:
-        """Return what is broken, once for each new discrepancy; "" if nothing is."""
+        """Return a discrepancy, once for each new one; "" if there is none."""
         spoke, self.spoke = self.spoke, False
         if self._unsure:
             self._unsure -= 1
@@ -102,7 +102,7 @@ class SourceAccount:
         return 0
 
     def describe(self, dropped: Mapping[str, int]) -> dict[str, Any]:
-        """Return the account; `dropped` is what never came to be accepted, by reason."""
+        """Return the account; `dropped` counts records that were never accepted, by reason."""
         reasons = {reason: count for reason, count in {**dropped, "damaged": self.damaged}.items() if count}
         committed = self.acknowledged if self.committed is None else max(self.committed, self.acknowledged)
         in_flight = max(0, self.accepted - committed)
@@ -140,7 +140,7 @@ class EdgeAccount:
             self._handled, self._gaps, self._seen = handled, gaps, seen
 
     def _sent_now(self) -> int:
-        """Return what the present incarnation has sent; the other end may have seen more than it had time to say."""
+        """Return the count that the present incarnation has sent; the other end may have seen more than it could report."""
         incarnation, number = self._seen
         return max(self._sent, number) if incarnation == self._sender else self._sent
 
@@ -168,7 +168,7 @@ class Ledger:
         self._gaps_said: dict[tuple[str, str], int] = {}
 
     def take_beat(self, beat: Beat) -> None:
-        """Take in what an actor reports."""
+        """Take in an actor's report."""
         for actor, edge in beat.edges.items():
             self._edge(beat.actor, actor).take_sent(beat.incarnation, edge.messages)
         for actor, passed in beat.passed.items():
@@ -186,7 +186,7 @@ class Ledger:
         return edge
 
     def check(self) -> list[str]:
-        """Return what is newly broken, in words. Call it once a second."""
+        """Return new discrepancies, in words. Call it once a second."""
         broken = []
         for name, account in self.sources.items():
             account.committed = self._store.get(account_name(name, account.tag), account.committed)
@@ -214,7 +214,7 @@ class Ledger:
 
 
 def drops_of(child: ChildHealth) -> dict[str, int]:
-    """Return what an actor has dropped since the daemon's start, by reason."""
+    """Return an actor's drops since the daemon's start, by reason."""
     return {
         name.removeprefix("dropped_"): count for name, count in child.counters.items() if name.startswith("dropped_")
     }

@@ -34,7 +34,7 @@ class ReceiverSection(Section, frozen=True, forbid_unknown_fields=True):
     source: str = ""  # name that its events carry
 
     def listeners(self) -> Iterator[Listener]:
-        """Yield what it listens on."""
+        """Yield its listeners."""
         yield from ()
 
     def announce(self, bound: Mapping[str, str]) -> Iterator[str]:

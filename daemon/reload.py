@@ -31,7 +31,7 @@ class Change(msgspec.Struct, frozen=True):
 def compare(
     before: Mapping[str, ChildSpec], specs: Sequence[ChildSpec], moved: Set[str], *, keep_windows: bool
 ) -> Change:
-    """Return what has to be done. `moved`: sockets that are others now.
+    """Return the change. `moved`: sockets that are others now.
 
     `keep_windows`: a receiver whose share of the window is all that changed, because another one came or went, goes on
     with the share that it has until it is started anew for another reason: its connections are worth more.
@@ -48,6 +48,6 @@ def compare(
 
 
 def _essence(spec: ChildSpec, keep_windows: bool) -> ChildSpec:
-    """Return what of a spec makes a restart necessary. Other edges do not: an actor takes them while it runs."""
+    """Return the part of a spec whose change needs a restart. Other edges do not: an actor takes them while it runs."""
     settings = {name: value for name, value in spec.settings.items() if not keep_windows or name != WINDOW}
     return msgspec.structs.replace(spec, settings=settings, outputs={})

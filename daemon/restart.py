@@ -44,7 +44,7 @@ class RestartHistory:
         self._random = random.Random(seed)
 
     def decide(self, now_s: float, lived_s: float = 0.0) -> Decision:
-        """Note a death at `now_s` (any monotonic clock) after a life of `lived_s`; return what to do.
+        """Note a death at `now_s` (any monotonic clock) after a life of `lived_s`; return the decision.
 
         A death after a steady life is answered at once and costs nothing of the budget: OTP counts every death, and
         then unrelated ones that happen to fall together (someone kills at random) look like a loop.

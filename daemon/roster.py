@@ -50,7 +50,7 @@ class Roster:
         await _wait_ready(child, first)
 
     async def stop_all(self) -> None:
-        """Let each role drain in turn, receivers first; then whatever is left is killed."""
+        """Let each role drain in turn, receivers first; then kill the rest."""
         self._keeper.stopping = True
         for child in self.children.values():
             if not child.pid:
@@ -76,7 +76,7 @@ class Roster:
     # -- another configuration
 
     async def apply(self, configuration: Configuration, sockets: Mapping[str, socket.socket]) -> str:
-        """Bring the actors into line with a configuration; return in words what was done."""
+        """Bring the actors into line with a configuration; return a summary in words."""
         before = {name: child.spec for name, child in self.children.items()}
         before_sockets = self._keeper.sockets
         moved = {name for name, bound in sockets.items() if before_sockets.get(name) is not bound}
@@ -108,7 +108,7 @@ class Roster:
             self._last_incarnations[name] = self.children[name].incarnation
 
     def _rewire(self, specs: Sequence[ChildSpec]) -> None:
-        """Let everyone who runs know the edges between these actors."""
+        """Tell all running actors the edges between these actors."""
         kinds = {spec.name: spec.kind for spec in specs}
         for name, child in self.children.items():
             self._keeper.rewire(child, outputs_of(name, child.spec.kind, kinds))

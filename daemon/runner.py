@@ -174,7 +174,7 @@ async def _run_actor(assignment: Assignment, sockets: Mapping[str, socket.socket
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yield what went wrong, out of the groups that nurseries put around it."""
+    """Yield the exceptions inside the groups that nurseries make."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves(inner)

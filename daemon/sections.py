@@ -43,7 +43,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file. Every key has a default; `faults` checks what types cannot."""
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield key and reason of what is wrong."""
+        """Yield key and reason of each fault."""
         yield from ()
 
     def file_faults(self) -> Iterator[tuple[str, str]]:
@@ -52,7 +52,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def address_faults(key: str, text: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with an address."""
+    """Yield the faults of an address."""
     try:
         parse_address(text)
     except ValueError as error:
@@ -60,7 +60,7 @@ def address_faults(key: str, text: str) -> Iterator[tuple[str, str]]:
 
 
 def size_faults(key: str, text: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a size."""
+    """Yield the faults of a size."""
     try:
         parse_size(text)
     except ValueError as error:
@@ -68,7 +68,7 @@ def size_faults(key: str, text: str) -> Iterator[tuple[str, str]]:
 
 
 def zone_faults(name: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the name of a time zone."""
+    """Yield the faults of the name of a time zone."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

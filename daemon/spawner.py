@@ -88,7 +88,7 @@ class Spawner:
             return pid
 
     def reap_orphans(self, actors: Container[int]) -> None:
-        """Take leave of dead processes that nobody waits for: what an actor had started falls to us when that dies.
+        """Reap dead processes that nobody waits for: the children of a dead actor become ours.
 
         `actors` are the process ids that someone waits for. While an actor is being forked nothing is done: it might be
         dead already, and not be among them yet.

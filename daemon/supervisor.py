@@ -165,7 +165,7 @@ class Supervisor:
                 self._announce_loss()
 
     def _announce_loss(self) -> None:
-        """Tell those who have what may be lost in flight, so that they send it again at once."""
+        """Tell the actors that keep messages in flight to send them again."""
         for child in self.children.values():
             if child.spec.hears_losses:
                 self._keeper.command(child, "resend")
@@ -230,7 +230,7 @@ class Supervisor:
         return self.children["recorder"].health.counters.get("committed_events", 0)
 
     def summary(self) -> dict[str, int]:
-        """Return what the daemon did, for the last words."""
+        """Return the totals for the final message."""
         recorder = self.children["recorder"].health.counters
         restarts = sum(child.health.restarts for child in self.children.values())
         waiting = sum(child.health.gauges.get("queue_depth", 0) for child in self.children.values())

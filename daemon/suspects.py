@@ -53,7 +53,7 @@ class Suspects:
         self._forgiven: deque[float] = deque(maxlen=BUDGET)  # when, on the clock of `now_s`
 
     def judge(self, actor: str, key: BatchKey, *, is_detector: bool) -> Verdict | None:
-        """Note that `actor` died of the batch `key`; return what to do, if anything."""
+        """Note that `actor` died of the batch `key`; return the verdict, if there is one."""
         deaths = 1 + max((suspect.deaths for suspect in self._of(actor) if suspect.holds(key)), default=0)
         self._note(actor, Suspect(key.tag, key.first, key.last, deaths))
         if is_detector:

@@ -30,7 +30,7 @@ class Trace:
         self.write(None)
 
     def write(self, key: BatchKey | None) -> None:
-        """Say what is being handled now; on a disk that refuses, nothing is said."""
+        """Write down the batch that is being handled now; a disk that refuses is ignored."""
         packed = _encode(key)
         with suppress(OSError):
             os.pwrite(self._fd, len(packed).to_bytes(2) + packed, 0)

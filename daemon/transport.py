@@ -194,12 +194,12 @@ class Post:
         return outbox
 
     def forget(self, actor: str, plane: str) -> None:
-        """Close the edge to someone who will not be written to again; what was sent still goes out."""
+        """Close an edge that is not used again; messages that were sent still go out."""
         if (outbox := self._outboxes.pop((actor, plane), None)) is not None:
             outbox.close()
 
     def statistics(self) -> dict[str, EdgeStatistics]:
-        """Return what passed over each data edge out of here, by the actor that it leads to."""
+        """Return the counts of each data edge that leads out, by the actor at its end."""
         return {actor: box.statistics for (actor, plane), box in self._outboxes.items() if plane == "data"}
 
     def close(self) -> None:

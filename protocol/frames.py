@@ -117,7 +117,7 @@ def alert_detail(alert: Alert) -> dict[str, Any]:
 
 
 def state_object(state: AlertState) -> dict[str, Any]:
-    """Return the object of what an alert has become."""
+    """Return the object of an alert's state."""
     return {
         "count": state.count,
         "first_seen": format_time(state.first_ns),

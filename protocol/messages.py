@@ -297,7 +297,7 @@ MESSAGES: dict[str, type[Header]] = {str(kind.__struct_config__.tag): kind for k
 
 
 def type_name(kind: type[Header]) -> str:
-    """Return what `type` says in the header of such a message."""
+    """Return the `type` in the header of such a message."""
     return str(kind.__struct_config__.tag)
 
 

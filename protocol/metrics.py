@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 Kind = Literal["counter", "gauge"]
-DropReason = Literal["spool_full", "spool_error", "kernel_udp", "slow_subscriber"]
+DropReason = Literal["spool_full", "spool_error", "kernel_udp"]
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ def counter(unit: str, text: str) -> Any:
 
 
 def gauge(unit: str, text: str) -> Any:
-    """Declare an attribute that shows what is true now; it begins with 0."""
+    """Declare an attribute that shows a present value; it begins with 0."""
     return Metric("gauge", unit, text)
 
 

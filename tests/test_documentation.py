@@ -198,8 +198,10 @@ def test_every_metric_is_documented_with_its_kind_and_no_other() -> None:
 
 
 def test_every_reason_of_a_drop_is_documented() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in CODE)
     for reason in get_args(DropReason):
         assert f"`{reason}`" in rows(read("protocol.md"))["tocsin_dropped_total"], reason
+        assert f'"{reason}"' in code, f"nothing is dropped for {reason}"
 
 
 def test_every_condition_is_set_cleared_and_documented() -> None:

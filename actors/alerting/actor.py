@@ -41,7 +41,7 @@ class AlertsActor:
                 self._deduplicator = Deduplicator()
 
     async def _look_at_shown(self) -> None:
-        """Take notice of what is stored already. It is read in a thread: a store that is busy is not an actor that hangs."""
+        """Note the stored alerts. They are read in a thread: a busy store is not an actor that hangs."""
         try:
             shown, states = await trio.to_thread.run_sync(self._read_shown, abandon_on_cancel=True)
         except STORE_ERRORS as error:
@@ -51,7 +51,7 @@ class AlertsActor:
             self._deduplicator.note_shown(alert, states[alert.id])
 
     def _read_shown(self) -> tuple[list[Alert], dict[str, AlertState]]:
-        """Return the newest alerts of the store, the newest first, and what they have become."""
+        """Return the newest alerts of the store, the newest first, and their states."""
         reader = open_store_reader(self._context.state_dir, quiet=True)
         shown, _ = reader.alerts(AlertQuery(order="desc", limit=MAX_SHOWN))
         return shown, reader.alert_states(shown)

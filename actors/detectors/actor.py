@@ -94,7 +94,7 @@ class DetectorActor:
     # -- what it missed
 
     async def _catch_up(self) -> None:
-        """Learn what is committed and not learned."""
+        """Learn committed batches that are not learned."""
         catching = CatchUp(self._replay, self._learned)
         while missed := await catching.read():
             for batch in missed:
@@ -116,7 +116,7 @@ class DetectorActor:
             await self._tick(self._ticked_ns + step_ns)
 
     async def _fill_gap(self, key: BatchKey) -> None:
-        """Learn what is missing before a batch, once it is committed."""
+        """Learn the batches that are missing before this one, once they are committed."""
         patience_s = trio.current_time() + GAP_S
         while self._is_ahead(key):
             await self._catch_up()
@@ -145,7 +145,7 @@ class DetectorActor:
         await self._context.emit(header, answer.scores.pack())
 
     def _judge(self, message: Events, frames: Sequence[Frame]) -> Answer:
-        """Score a batch that comes for the first time, learn it, and keep what was said of it."""
+        """Score a batch that comes for the first time, learn it, and keep the answer."""
         columns = Columns.unpack(message.sources, frames[:COLUMN_FRAMES])
         self._look_at_clock()
         is_new = bool(self._learned.take(message.key.tag, message.key.first, message.key.count))

@@ -69,7 +69,7 @@ class FollowerActor:
         await self._draft(self._take_alerts(message.alerts, first_alert))
 
     async def _catch_up(self, line: int, first: int) -> None:
-        """Take in what is missing before a commit, out of the store."""
+        """Take in the commits that are missing before this one, from the store."""
         missing = self._cursor.missing_before(line, first, begin=first - 1)
         while missing:
             begin = missing.first

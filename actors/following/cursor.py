@@ -69,7 +69,7 @@ class Cursor:
         return new.union(behind) if new else behind
 
     def expect(self, positions: Mapping[int, int]) -> None:
-        """Note what is committed, as {line: last sequence}: all of it that was not taken is a gap."""
+        """Note the committed positions, as {line: last sequence}: what was not taken of them is a gap."""
         for line, position in positions.items():
             before = self.last.get(line, 0)
             if position > before:

@@ -52,7 +52,7 @@ class Replay:
     # -- by the sequences of spools
 
     async def positions(self) -> dict[int, int]:
-        """Return what is committed, as {spool tag: last sequence}."""
+        """Return the committed positions, as {spool tag: last sequence}."""
         return await self._read(self._reader.positions)
 
     async def batches_of(self, gap: Stretch) -> list[StoredBatch]:

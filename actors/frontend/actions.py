@@ -66,7 +66,7 @@ class ActionDesk:
         return known
 
     def take(self, done: ActionDone) -> None:
-        """Take an answer; one for which nobody waits any more is of no use."""
+        """Take an answer; one that nobody waits for is dropped."""
         if (wait := self._waits.get(done.id)) is not None:
             wait.done = done
             wait.answered.set()

@@ -51,7 +51,7 @@ class FrontEnd:
         self._framed = Cursor()
 
     async def _take_committed(self, message: Committed, frames: Sequence[Frame]) -> None:
-        """Frame what was committed, and before it what was committed and did not come this way."""
+        """Frame a commit, and before it the commits that did not come this way."""
         first_alert = message.last_alert - len(message.alerts) + 1
         try:
             await self._frame_missing_events(self._missing_before(EVENTS, message.first))
@@ -92,7 +92,7 @@ class FrontEnd:
             await self._wait_for_clients()
 
     async def _wait_for_clients(self) -> None:
-        """Let those who keep up take what is queued for them; who does not is closed in the ordinary way."""
+        """Wait until clients that keep up have taken their queues; a slow one is closed in the ordinary way."""
         with trio.move_on_after(PATIENCE_S):
             while self._door.hub.is_busy():  # noqa: ASYNC110 - one look for all clients
                 await trio.sleep(0.01)

@@ -150,7 +150,7 @@ def _add_stream(app: Quart, door: Door) -> None:
 
 
 async def _write(client: Client, connection: Connection) -> None:
-    """Write what is queued until the client is told to close; then give it a moment to answer."""
+    """Write queued bytes until the client is told to close; then give it a moment to answer."""
     while True:
         data = await client.take()
         await connection.send_raw(data)
@@ -161,7 +161,7 @@ async def _write(client: Client, connection: Connection) -> None:
 
 
 async def _discard_input(stream: Websocket) -> None:
-    """Read what clients say, which is nothing; without reading, a disconnect would go unseen."""
+    """Read and ignore what clients send; without reading, a disconnect would go unseen."""
     while True:
         await stream.receive()
 

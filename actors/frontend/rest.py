@@ -193,7 +193,7 @@ def get_alerts(reader: ReadableStore, given: Mapping[str, str]) -> Page:
 
 
 def get_alert(reader: ReadableStore, alert_id: str) -> bytes:
-    """Return an alert with what explains it, and what it has become."""
+    """Return an alert with its explanation and its state."""
     alert = _found(lambda: reader.alert(alert_id))
     state = _found(lambda: reader.alert_states([alert]))[alert_id]
     return msgspec.json.encode(alert_detail(alert) | {"state": state_object(state)})

@@ -84,14 +84,14 @@ class RuleDesk:
         return await self._obey(Order("why", str(self._state_dir), rule, event=event))
 
     async def backtest(self, rule: str, given: Mapping[str, str]) -> bytes:
-        """Tell what a rule would have done with a span of the past. Raises Problem."""
+        """Run a rule on a span of the past. Raises Problem."""
         parameters = Parameters(given, frozenset({"since", "until"}))
         since_ns, until_ns = parameters.time("since"), parameters.time("until")
         order = Order("backtest", str(self._state_dir), rule, since_ns=since_ns, until_ns=until_ns, max_s=BACKTEST_S)
         return await self._obey(order)
 
     async def _obey(self, order: Order) -> bytes:
-        """Have a process do what is ordered. Raises Problem."""
+        """Have a process carry out an order. Raises Problem."""
         with trio.move_on_after(LIMIT_S):
             async with self._heavy:
                 return _body_of(await _run_workbench(msgspec.json.encode(order)))

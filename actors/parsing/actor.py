@@ -64,7 +64,7 @@ class ParserActor:
         await self._context.emit(Parsed(key, columns.sources, given), whole)
 
     async def _write_journal(self) -> None:
-        """Write what the templates became; hold the stream back for as long as the disk refuses."""
+        """Write the changes of templates; hold the stream back for as long as the disk refuses."""
         changes = self._parser.drain.take_changes()
         while changes:
             try:

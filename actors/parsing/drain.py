@@ -198,7 +198,7 @@ class Drain:
                 del node[step]
 
     def take_changes(self) -> list[Change]:
-        """Return what was born, changed or left since the last call, for a journal."""
+        """Return the templates that were added, changed or removed since the last call, for a journal."""
         changes: list[Change] = [(number, None, []) for number in self._left]
         for number in self._changed:
             template = self._templates[number]

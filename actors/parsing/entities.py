@@ -91,7 +91,7 @@ def find_entities(message: str, fields: dict[str, Any], structured: bool = False
 
 
 def _search(text: str) -> Iterator[_Found]:
-    """Yield what each kind of pattern finds, if its sign is there."""
+    """Yield the matches of each kind of pattern whose sign is there."""
     taken: list[tuple[int, int]] = []
     if "://" in text:
         yield from _search_urls(text, taken)

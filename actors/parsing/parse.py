@@ -147,7 +147,7 @@ class Parser:
 
 
 def _note_client(fields: dict[str, Any], record: Record) -> None:
-    """Say who sent a record, if a certificate has proved it; no record can say so of itself."""
+    """Note the sender that a certificate has proved; a record cannot name it itself."""
     fields.pop(CLIENT_FIELD, None)
     if record.form == "syslog":
         _, _, name = record.origin.partition(" ")

@@ -84,7 +84,7 @@ def has_priority(body: bytes) -> bool:
 
 
 def parse_syslog(body: bytes, clock: Clock, observed_ns: int) -> SyslogMessage:
-    """Read one syslog message. Never raises: what is in no known form is a message as a whole."""
+    """Read one syslog message. Never raises: an unknown form is a message as a whole."""
     text = decode(body)
     found = _PRIORITY.match(text)
     if found is None:

@@ -82,7 +82,7 @@ class Batcher:
             self._changed.set()
 
     def flush(self) -> None:
-        """Spool what is pending; hold or drop it if the log refuses."""
+        """Spool the open batch; hold or drop it if the log refuses."""
         if not self._pending:
             return
         try:

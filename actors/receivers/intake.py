@@ -175,7 +175,7 @@ class Intake:
                 self._sender.go_back()
 
     async def _tell_of_drops(self) -> None:
-        """Make an event of what was dropped: whoever reads the history has to see the gap in it."""
+        """Make an event of each drop, so that the history shows the gap."""
         told: Counter[str] = Counter()
         while True:
             await trio.sleep(TELL_EVERY_S)

@@ -51,7 +51,7 @@ class Isolation:
             yield sequence, 1, encode([record if aside is None else aside.stand_in()])
 
     async def take(self, verdict: Isolate | Quarantine) -> bool:
-        """Do what the supervisor says; tell whether everything has to be sent again for it."""
+        """Carry out a verdict of the supervisor; tell whether everything has to be sent again for it."""
         if verdict.tag != self._log.tag:
             return False
         if isinstance(verdict, Isolate):

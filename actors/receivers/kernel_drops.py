@@ -48,5 +48,5 @@ class KernelDrops:
         return dropped
 
     def cursor(self) -> dict[str, int]:
-        """Return what a successor has to know."""
+        """Return the state that a successor needs."""
         return {"inode": self._inode, "drops": self._seen}

@@ -78,13 +78,13 @@ class QuarantineFolder:
         raise LookupError(f"{name[:80]!r} is not in the quarantine, or cannot be read")
 
     def all(self) -> Iterator[QuarantinedRecord]:
-        """Yield what can be read."""
+        """Yield the records that can be read."""
         for name in self.names():
             with suppress(LookupError):
                 yield self.get(name)
 
     def of_spool(self, tag: int) -> dict[int, QuarantinedRecord]:
-        """Return what was put aside out of a spool, by sequence."""
+        """Return the quarantined records of a spool, by sequence."""
         return {aside.sequence: aside for aside in self.all() if aside.tag == tag}
 
     def delete(self, name: str) -> None:

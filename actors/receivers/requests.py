@@ -18,7 +18,7 @@ KEEP_S = 120.0  # exporters give up sooner
 
 
 def digest_of(body: bytes) -> str:
-    """Return what a request is known by: 128 bits of its bytes as they came."""
+    """Return the digest of a request: 128 bits of its bytes as they came."""
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
@@ -47,5 +47,5 @@ class OpenRequests:
         self._own.pop(digest, None)
 
     def cursor(self) -> dict[str, int]:
-        """Return what a successor has to know."""
+        """Return the state that a successor needs."""
         return self._inherited | self._own

@@ -51,7 +51,7 @@ class Sender:
         self._unsent.append((entry, None if self._log.waiting > 2 * self._window else packed))
 
     def go_back(self) -> None:
-        """Send again whatever is not acknowledged."""
+        """Send again everything that is not acknowledged."""
         self._metrics.resent_records += self.in_flight
         self._unsent = deque((entry, None) for entry in self._log.entries())
         self._sent = self._log.acknowledged

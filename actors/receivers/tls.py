@@ -55,11 +55,11 @@ class CertificateFiles(msgspec.Struct, frozen=True):
     tls_client_ca: str = ""  # set: clients show a certificate that one of these has signed
 
     def stamp(self) -> tuple[tuple[int, ...], ...]:
-        """Return what changes whenever one of the files is written or replaced."""
+        """Return a stamp that changes whenever one of the files is written or replaced."""
         return tuple(_stamp(path) for path in (self.tls_certificate, self.tls_key, self.tls_client_ca) if path)
 
     def load(self) -> ssl.SSLContext:
-        """Return what new connections are served with. Raises CertificateError."""
+        """Return the TLS context for new connections. Raises CertificateError."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
@@ -120,7 +120,7 @@ def _stamp(path: str) -> tuple[int, ...]:
 
 
 def _why(error: BaseException) -> str:
-    """Return what OpenSSL says, without the place in its source."""
+    """Return the reason that OpenSSL gives, without the place in its source."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     return (getattr(error, "reason", None) or str(error) or type(error).__name__).replace("_", " ").lower()
@@ -180,7 +180,7 @@ async def shake_hands(stream: trio.SocketStream, certificates: Certificates) -> 
 
 
 def name_of(stream: TlsStream) -> str:
-    """Return who the client's certificate says that it is, as `CN=web1`; "" without one. Call after the handshake."""
+    """Return the name in the client's certificate, as `CN=web1`; "" without one. Call after the handshake."""
     certificate: dict[str, Any] = stream.getpeercert() or {}
     subject = [pair for part in certificate.get("subject", ()) for pair in part]
     names = [f"CN={value}" for kind, value in subject if kind == "commonName"]

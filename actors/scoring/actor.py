@@ -71,7 +71,7 @@ class Scorer:
             self._blender, self._learned, self._answers = self._make_blender(), Cursor(), Answers(Judgement.cut)
 
     async def _take_up_journal(self) -> bool:
-        """Learn again what the snapshot does not hold; tell whether the journal could be understood."""
+        """Learn again from the journal what came after the snapshot; tell whether the journal could be read."""
         try:
             for packed in self._journal.read(self._journal_from):
                 self._learn_again(Learning.unpack(packed))
@@ -121,7 +121,7 @@ class Scorer:
         return bool(self._learned.take(key.tag, key.first, key.count))
 
     def _blend(self, joined: Joined) -> Judgement:
-        """Judge a batch that comes for the first time, learn it, and keep what was said of it."""
+        """Judge a batch that comes for the first time, learn it, and keep the answer."""
         key = joined.message.key
         columns = Columns.unpack(joined.message.sources, joined.frames[:COLUMN_FRAMES])
         self._blender.units |= joined.units
@@ -151,7 +151,7 @@ class Scorer:
         await self._context.emit(Drafted(tuple(alert_of_finding(finding) for finding in findings)))
 
     async def _take_matched(self, matched: Matched) -> None:
-        """Keep what the rules say for its batch; what has left without it sends its alerts after it."""
+        """Keep the matches for their batch; if the batch has left, its alerts follow without it."""
         if not self._join.add_matched(matched.key, matched) and matched.alerts:
             self._metrics.late_alerts += len(matched.alerts)
             await self._context.emit(Drafted(matched.alerts))

@@ -37,7 +37,7 @@ class RuleSet:
         self._by_source: Recent[LogSource, _Selection] = Recent(MAX_SOURCES)
 
     def subject_of(self, event: Event) -> tuple[Subject, LogSource]:
-        """Return an event as rules see it, and what kind of log it is of."""
+        """Return an event as rules see it, and its logsource."""
         fields = fields_of(event)
         return Subject(fields, event.message), logsource_of(event, fields)
 

@@ -63,7 +63,7 @@ def store_position(folder: Path, position: SpoolPosition, written: Callable[[str
 
 
 def boot_id() -> str:
-    """Return what the kernel calls its present run; "" where it does not say."""
+    """Return the boot id of the kernel; "" where it does not say."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

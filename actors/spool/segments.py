@@ -70,7 +70,7 @@ class Segments:
         return self._writing, offset
 
     def settle(self, size: int) -> None:
-        """Force what was just appended to disk, or note that it has to be, and count it. Raises OSError."""
+        """Force the last append to disk, or note that it has to be, and count it. Raises OSError."""
         self.written(str(self._writing), self._write_fd)
         self._sizes[self._writing] += size
         self.bytes += size
@@ -95,7 +95,7 @@ class Segments:
             self._write_fd = -1
 
     def abandon(self) -> None:
-        """Cut off what was appended and could not be forced to disk, and write to that segment no more."""
+        """Cut off an append that could not be forced to disk, and write to that segment no more."""
         with suppress(OSError):
             os.ftruncate(self._write_fd, self._sizes[self._writing])
         self.begin()

@@ -206,7 +206,7 @@ class Spool:
         return slots
 
     def _abandon(self, following: int) -> None:
-        """Give up what could not be forced to disk, its segment, and its sequences: it may be there all the same."""
+        """Give up an append that could not be forced to disk, its segment, and its sequences: it may be there all the same."""
         self.segments.abandon()
         self._ordinals.pass_over(following, following - self.next)
         self.next = following
@@ -220,7 +220,7 @@ class Spool:
     # -- reading
 
     def entries(self) -> Sequence[Slot]:
-        """Return what is not acknowledged, in order."""
+        """Return the entries that are not acknowledged, in order."""
         return tuple(self.slots)
 
     def read(self, entry: Slot) -> bytes:
@@ -229,7 +229,7 @@ class Spool:
         return records
 
     async def keep(self, report: Report) -> None:
-        """Force what is appended to disk once a second, and say so where the disk refuses; until cancelled."""
+        """Force entries to disk once a second, and set a condition while the disk refuses; until cancelled."""
         await keep_synced(self, report)
 
     # -- forgetting

@@ -28,7 +28,7 @@ class Synced(Protocol):
 
 
 async def keep_synced(spool: Synced, report: Report) -> None:
-    """Force what was appended, in a thread, until cancelled."""
+    """Force appended entries to disk, in a thread, until cancelled."""
     metrics = report.measure(SyncMetrics)
     doubtful = 0  # up to this sequence the disk may lack something
     while True:

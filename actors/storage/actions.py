@@ -32,7 +32,7 @@ def append(main: apsw.Connection, action: Action, now_ns: int, *, after: int) ->
 
 
 def _fault_of(action: Action, body: bytes) -> str:
-    """Return what is wrong with an action, "" if nothing."""
+    """Return the fault of an action, "" if there is none."""
     try:
         decode_ulid(action.id)
     except ValueError as error:

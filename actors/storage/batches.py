@@ -92,7 +92,7 @@ def read_batches_of(days: DayReader, tag: int, first: int, last: int, *, limit: 
 
 
 def read_positions(days: DayReader) -> dict[int, int]:
-    """Return what is committed, as {spool tag: last sequence}."""
+    """Return the committed positions, as {spool tag: last sequence}."""
     positions: dict[int, int] = {}
     for path in days.paths("desc"):
         with days.open(path) as day:

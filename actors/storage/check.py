@@ -115,7 +115,7 @@ def _check_day(path: Path, before: _Before) -> Iterator[Fault]:
 
 
 def _sequence_faults(count: int, first: int, last: int, before: int, positions: dict[int, int]) -> Iterator[str]:
-    """Yield what is wrong with the commit sequences of a day; `before` is 0 or -1 where that of the day before is not known."""
+    """Yield the faults of the commit sequences of a day; `before` is 0 or -1 where that of the day before is not known."""
     leap = positions.get(LEAP_TAG, 0)
     awaited = max(before, leap if leap < first else 0) + 1
     if last - first + 1 != count:

@@ -55,7 +55,7 @@ def set_aside(path: Path, reason: str) -> SetAside:
 
 
 def damaged_files(folder: Path, stem: str) -> list[Path]:
-    """Return what was set aside, oldest first; `stem` is a pattern such as `main` or `events-*`."""
+    """Return the files that were set aside, oldest first; `stem` is a pattern such as `main` or `events-*`."""
     found = folder.glob(f"{stem}{_DAMAGED}*")
     return sorted(path for path in found if not path.name.endswith(("-wal", "-shm", "-journal")))
 

@@ -70,7 +70,7 @@ def read_page(days: DayReader, query: EventQuery) -> tuple[list[JudgedEvent], in
 
 
 def read_event(days: DayReader, event_id: str) -> JudgedEvent:
-    """Return one event. Raises UnknownId, and ValueError for what is no id of an event."""
+    """Return one event. Raises UnknownId, and ValueError if the id is malformed."""
     number = decode_ulid(event_id).to_bytes(16)
     for path in days.paths("desc"):
         with days.open(path) as day:
@@ -89,7 +89,7 @@ def _sequence_of(days: DayReader, event_id: str) -> int:
 
 
 def read_entity(days: DayReader, uuid: str) -> dict[str, Any]:
-    """Return what is known of an entity: type, value, events, first and last seen. Raises UnknownId."""
+    """Return an entity: type, value, events, first and last seen. Raises UnknownId."""
     key = schema.entity_key(uuid)
     events, first, last = 0, None, None
     for path in days.paths("asc"):

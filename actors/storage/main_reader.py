@@ -90,7 +90,7 @@ class MainReader:
         return _decode_alert(row[0][0])
 
     def alert_states(self, alerts: Sequence[Alert]) -> dict[str, AlertState]:
-        """Return what these alerts have become, by their ids."""
+        """Return the states of these alerts, by id."""
         states = {alert.id: AlertState.of(alert) for alert in alerts}
         with self._open() as main:
             if main is None or layout_of(main) < STATES_SINCE:
@@ -104,7 +104,7 @@ class MainReader:
         return states
 
     def actions(self, after: int, limit: int) -> list[StoredAction]:
-        """Return what people did behind a sequence, oldest first."""
+        """Return the actions after a sequence, oldest first."""
         with self._open() as main:
             if main is not None and layout_of(main) >= actions.ACTIONS_SINCE:
                 return actions.read(main, after, limit)

@@ -139,7 +139,7 @@ class MainWriter:
         )
 
     def act(self, action: Action, now_ns: int) -> ActionDone:
-        """Commit what a person did, once; return what was committed, or why it is refused. Raises apsw.Error."""
+        """Commit an action once; return its place in the log, or the reason of a refusal. Raises apsw.Error."""
         try:
             return actions.append(self.connection, action, now_ns, after=self._counted.get(LEAP_TAG, 0))
         except DAMAGE as error:

@@ -43,17 +43,17 @@ class StoreReader:
         return events.read_page(self._days, query)
 
     def event(self, event_id: str) -> JudgedEvent:
-        """Return one event. Raises UnknownId, and ValueError for what is no id of an event."""
+        """Return one event. Raises UnknownId, and ValueError if the id is malformed."""
         return events.read_event(self._days, event_id)
 
     def entity(self, uuid: str) -> dict[str, Any]:
-        """Return what is known of an entity: type, value, events, first and last seen. Raises UnknownId."""
+        """Return an entity: type, value, events, first and last seen. Raises UnknownId."""
         return events.read_entity(self._days, uuid)
 
     # -- batches
 
     def positions(self) -> dict[int, int]:
-        """Return what is committed, as {spool tag: last sequence}."""
+        """Return the committed positions, as {spool tag: last sequence}."""
         return batches.read_positions(self._days)
 
     def sequence_behind(self, learned: Mapping[int, int], *, max_events: int) -> int:
@@ -79,11 +79,11 @@ class StoreReader:
         return self._main.alert(alert_id)
 
     def alert_states(self, alerts: Sequence[Alert]) -> dict[str, AlertState]:
-        """Return what these alerts have become, by their ids."""
+        """Return the states of these alerts, by id."""
         return self._main.alert_states(alerts)
 
     def actions(self, after: int, *, limit: int) -> list[StoredAction]:
-        """Return what people did behind a sequence of the log of actions, oldest first."""
+        """Return the actions after a sequence of their log, oldest first."""
         return self._main.actions(after, limit)
 
     def templates(self, *, cursor: int | None, limit: int) -> tuple[list[Template], int | None]:

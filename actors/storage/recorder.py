@@ -124,7 +124,7 @@ class Recorder:
             await self._context.emit(header, [join_array(stored.packed)])
 
     async def _announce_position(self) -> None:
-        """Say how far the store has come when nothing new says it: whoever follows sees that the last commit was lost."""
+        """Announce the commit sequences while nothing is committed, so that a follower sees that it lost the last commit."""
         announced = self._handed_on
         while True:
             await trio.sleep(ANNOUNCE_EVERY_S)
@@ -134,7 +134,7 @@ class Recorder:
             announced = self._handed_on
 
     def _show_sequences(self) -> None:
-        """Say how far the store has come; whoever follows it finds out what it missed."""
+        """Show the commit sequences in the metrics, and the accounts to the ledger."""
         self._metrics.event_sequence, self._metrics.alert_sequence = self._store.sequences()
         self._metrics.ledger_breaks = self._store.breaks
         for tag, (receiver, records) in self._store.accounts.items():
@@ -151,7 +151,7 @@ class Recorder:
             return None
 
     async def _act(self, action: Action) -> None:
-        """Commit what a person did, and answer; a full edge drops the answer, and the person asks again."""
+        """Commit an action, and answer; a full edge drops the answer, and the person asks again."""
         done = await self._insist(lambda now_ns: self._store.act(action, now_ns))
         self._metrics.committed_actions += not done.refusal
         self._metrics.refused_actions += bool(done.refusal)
@@ -187,7 +187,7 @@ class Recorder:
         await trio.lowlevel.checkpoint()
 
     async def _force(self) -> None:
-        """Force what was committed to disk once a second: its receivers forget it. A thread of its own: commits go on."""
+        """Force commits to disk once a second, for the receivers forget them. A thread of its own: commits go on."""
         forced = self._store.sequences()
         while True:
             await trio.sleep(SYNC_S)
@@ -228,7 +228,7 @@ class Recorder:
     # -- retention
 
     async def _expire(self) -> None:
-        """Delete what is too old, as soon as the clock can be trusted to say so, and what is too much."""
+        """Delete days that are too old, as soon as the clock can be trusted, and days beyond the size."""
         while True:
             await trio.sleep(EXPIRE_EVERY_S)
             now_ns = self._now_ns()

@@ -136,7 +136,7 @@ def day_files(folder: Path) -> list[Path]:
 
 
 def day_of(path: Path) -> str:
-    """Return the day that a file, its log or what was set aside of it is of."""
+    """Return the day of a file, of its log, or of a file that was set aside."""
     return path.name.removeprefix("events-").partition(".")[0]
 
 

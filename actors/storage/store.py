@@ -31,7 +31,7 @@ class ReadableStore(Protocol):
         ...
 
     def event(self, event_id: str) -> JudgedEvent:
-        """Return one event. Raises ValueError for what is no id of an event."""
+        """Return one event. Raises ValueError if the id is malformed."""
         ...
 
     def entity(self, uuid: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class ReadableStore(Protocol):
         ...
 
     def alert_states(self, alerts: Sequence[Alert]) -> dict[str, AlertState]:
-        """Return what these alerts have become, by their ids."""
+        """Return the states of these alerts, by id."""
         ...
 
     def templates(self, *, cursor: int | None, limit: int) -> tuple[list[Template], int | None]:
@@ -57,7 +57,7 @@ class ReadableStore(Protocol):
     # -- follow
 
     def positions(self) -> dict[int, int]:
-        """Return what is committed, as {spool tag: last sequence}."""
+        """Return the committed positions, as {spool tag: last sequence}."""
         ...
 
     def sequence_behind(self, learned: Mapping[int, int], *, max_events: int) -> int:
@@ -79,7 +79,7 @@ class ReadableStore(Protocol):
         ...
 
     def actions(self, after: int, *, limit: int) -> list[StoredAction]:
-        """Return what people did behind a sequence of the log of actions, oldest first."""
+        """Return the actions after a sequence of their log, oldest first."""
         ...
 
     # -- its own health
@@ -104,7 +104,7 @@ class WritableStore(Protocol):
         now_ns: int,
         folded: Sequence[Folded] = (),
     ) -> Stored:
-        """Append what is not there yet: events by their place in the spool, alerts and folded drafts by their ids.
+        """Append the new part: events by their place in the spool, alerts and folded drafts by their ids.
 
         Events get commit sequences without a gap, in the order of their coming; so do alerts. Raises OutOfOrder for a
         batch that lies ahead of what is committed. Whatever else is raised, the same may be committed again.
@@ -112,7 +112,7 @@ class WritableStore(Protocol):
         ...
 
     def act(self, action: Action, now_ns: int) -> ActionDone:
-        """Append what a person did, once by its id; return its place, the same at each attempt, or why it is refused."""
+        """Append an action, once by its id; return its place, the same at each attempt, or why it is refused."""
         ...
 
     def position(self, key: BatchKey) -> int:
@@ -152,6 +152,6 @@ def open_store_reader(state_dir: Path, *, quiet: bool = False) -> ReadableStore:
 def open_store_writer(state_dir: Path, *, full: bool = False) -> StoreWriter:
     """Open the store of a state directory for its one writer; it is made if it is not there.
 
-    `full`: what is committed survives a loss of power. Raises what is in `errors.STORE_ERRORS`, and OSError.
+    `full`: a commit survives a loss of power. Raises what is in `errors.STORE_ERRORS`, and OSError.
     """
     return StoreWriter(store_folder(state_dir), full=full)

@@ -32,7 +32,7 @@ class StoreWriter:
     """Main file and the newest day file, open for writing."""
 
     def __init__(self, folder: Path, *, full: bool = False) -> None:
-        """`full`: what is committed survives a loss of power. Raises StoreError, and apsw.Error as SQLite does."""
+        """`full`: a commit survives a loss of power. Raises StoreError, and apsw.Error as SQLite does."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         schema.refuse_newer(folder)
         self.folder = folder
@@ -51,7 +51,7 @@ class StoreWriter:
 
     @property
     def accounts(self) -> dict[int, tuple[str, int]]:
-        """Return {spool tag: (receiver, records of it that are stored)}."""
+        """Return {spool tag: (receiver, number of its stored records)}."""
         return self._days.accounts
 
     @property
@@ -77,7 +77,7 @@ class StoreWriter:
         now_ns: int,
         folded: Sequence[Folded] = (),
     ) -> Stored:
-        """Store what is not there yet. Raises OutOfOrder, and apsw.Error as SQLite does; then nothing changed.
+        """Store the new part. Raises OutOfOrder, and apsw.Error as SQLite does; then nothing changed.
 
         A file that turns out to be damaged is set aside; then too the batch has to come again.
 
@@ -91,7 +91,7 @@ class StoreWriter:
         return Stored(self._days.next - len(packed), packed, self._main.take_untold(), self._main.last_alert)
 
     def act(self, action: Action, now_ns: int) -> ActionDone:
-        """Commit what a person did, once; return what was committed, or why it is refused. Raises apsw.Error."""
+        """Commit an action once; return its place in the log, or the reason of a refusal. Raises apsw.Error."""
         return self._main.act(action, now_ns)
 
     def _committed(self, key: BatchKey) -> int:
@@ -102,7 +102,7 @@ class StoreWriter:
         return position + 1 - key.first
 
     def force(self) -> OSError | None:
-        """Force to disk what is committed and stands in the write-ahead logs; return the first error.
+        """Force the write-ahead logs to disk; return the first error.
 
         SQLite has no lock on a log itself, so a second descriptor of it may be closed without letting one go.
         """

@@ -71,7 +71,7 @@ def _lock_if_free(state_dir: Path) -> StateLock | None:
 
 
 def _copy_the_rest(source: Path, target: Path) -> None:
-    """Copy what is no database, while nothing is committed: so all that is not in the store is in the spools."""
+    """Copy the other files while nothing is committed, so that each record is in the store or in the spools."""
     for spool in sorted(path for path in (source / "spool").glob("*") if (path / "position").exists()):
         copy_spool(spool, target / "spool" / spool.name)
     for folder in ("snapshots", "quarantine"):

@@ -40,7 +40,7 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
 
 
 def _rule_faults(configuration: Configuration, state_dir: Path) -> Iterator[str]:
-    """Yield what is refused of the rules, if the configuration says anything of them."""
+    """Yield the refused rules, if the configuration names any."""
     rules = configuration.rules
     if not rules.enabled or rules == Rules():
         return

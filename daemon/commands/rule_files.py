@@ -21,7 +21,7 @@ class RulesUnreadable(Exception):
 
 
 def open_workbench(configuration: Configuration, state_dir: Path, paths: Sequence[str] = ()) -> Workbench:
-    """Return the workbench over what is configured, or over these paths alone. Raises RulesUnreadable."""
+    """Return the workbench over the configured rules, or over these paths alone. Raises RulesUnreadable."""
     settings = msgspec.convert(configuration.rules.settings(), Settings)
     if paths:
         settings = Settings(msgspec.structs.replace(settings.sources, paths=tuple(paths), own=False))
@@ -41,7 +41,7 @@ def read_library(sources: Sources, cache: Path) -> Library:
 
 
 def read_documents(sources: Sources, path: str) -> list[Document]:
-    """Return what a file, or all files of a folder, hold. Raises RulesUnreadable."""
+    """Return the documents of a file, or of all files of a folder. Raises RulesUnreadable."""
     try:
         files = find_files([path])
         read = _reader(sources, len(files))
@@ -51,7 +51,7 @@ def read_documents(sources: Sources, path: str) -> list[Document]:
 
 
 def _reader(sources: Sources, total: int) -> Callable[[Path], Iterable[Document]]:
-    """Return what reads a file, with a count on the terminal: all of SigmaHQ takes some seconds. Raises RulesUnreadable."""
+    """Return a reader of files that shows a count on the terminal: all of SigmaHQ takes some seconds. Raises RulesUnreadable."""
     from actors.sigma.rules.loading import PipelineError, Reader  # pySigma costs a third of a second and 40 MB
 
     try:

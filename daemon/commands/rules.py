@@ -68,7 +68,7 @@ def _rule_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name:
 
 
 def run_command(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Do what the verb says; return the exit status."""
+    """Run the verb; return the exit status."""
     state_dir = state_directory(configuration, arguments.state_dir)
     try:
         workbench = open_workbench(configuration, state_dir, getattr(arguments, "paths", ()))
@@ -97,7 +97,7 @@ def _check(workbench: Workbench, configuration: Configuration, arguments: argpar
 
 
 def _choose(workbench: Workbench, configuration: Configuration, name: str) -> Choice:
-    """Return what RULE means: a file or folder if it is there, else an id."""
+    """Return the rules that RULE names: a file or folder if it is there, else an id."""
     if not Path(name).exists():
         if "/" in name or name.endswith((".yml", ".yaml")):
             raise Unusable(f"{name}: there is no such file")

@@ -191,7 +191,7 @@ async def _greet(configuration: Configuration, sockets: Mapping[str, socket.sock
 
 
 def _listening(configuration: Configuration, addresses: Mapping[str, str]) -> list[str]:
-    """Return what is listened on; a socket that systemd passed may be bound elsewhere than the configuration says."""
+    """Return the listening addresses; a socket that systemd passed may be bound elsewhere than the configuration says."""
     return [line for section in configuration.enabled_receivers().values() for line in section.announce(addresses)]
 
 

@@ -63,7 +63,7 @@ def _lines(health: dict[str, Any]) -> list[str]:
 
 
 def _ledger_lines(ledger: dict[str, Any]) -> list[str]:
-    """Return the account of each receiver: what came is committed, in flight or dropped for a reason that is told."""
+    """Return the account of each receiver: records committed, in flight, and dropped by reason."""
     lines = [f"{'receiver':<14}{'received':>14}{'committed':>14}{'in flight':>11}  dropped"]
     for name, account in ledger["sources"].items():
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in account["dropped"].items()) or "nothing"

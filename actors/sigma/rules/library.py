@@ -79,7 +79,7 @@ class Library(msgspec.Struct):
         write_whole(path, self.pack())
 
     def state(self) -> LibraryState:
-        """Return what it was read from."""
+        """Return the state of its sources."""
         return self.recipe, {path: held.signature for path, held in self.files.items()}
 
     def update(self, sources: Sources, read: Callable[[Path], Iterable[Document]]) -> None:
@@ -101,7 +101,7 @@ class Library(msgspec.Struct):
         return Held(signature, tuple(each for each in documents if not isinstance(each, Refusal)), faults)
 
     def documents(self) -> list[Document]:
-        """Return what is in force, in the order of the files."""
+        """Return the documents in force, in the order of the files."""
         return [document for held in self.files.values() for document in held.documents]
 
     def refusals(self) -> list[Refusal]:

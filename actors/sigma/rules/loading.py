@@ -72,7 +72,7 @@ class Reader:
             self._pipelines.append(_placeholders(sources.placeholders))
 
     def read(self, path: Path) -> list[Document]:
-        """Return what a file holds: rules, correlations, filters, and why others are refused."""
+        """Return the contents of a file: rules, correlations, filters, and why others are refused."""
         try:
             text = _read(path)
             documents = list(_documents(text))
@@ -86,7 +86,7 @@ class Reader:
         ]
 
     def make(self, document: Any, path: Path, line: int, text: str) -> Document:
-        """Return what a document holds; `line` is where it begins in the text of its file."""
+        """Return the contents of a document; `line` is where it begins in the text of its file."""
         if not isinstance(document, dict):
             return Refusal(str(path), line, "is no rule: a rule is a map with title, logsource and detection")
         kind = next((key for key in ("correlation", "filter", "action") if key in document), "detection")
