@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from protocol.columns import COLUMN_FRAMES
-from protocol.edges import ALL_FRAMES, BOUND, Edge, Outputs, Plane, WhenFull
+from protocol.edges import ALL_FRAMES, BOUND, COLUMN_FRAMES, Edge, Outputs, Plane, WhenFull
 from protocol.messages import (
     Acknowledged,
     Action,

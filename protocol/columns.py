@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from protocol.edges import COLUMN_FRAMES as COLUMN_FRAMES
+
 # Content features of an event, each scaled to [0, 1] by the parser.
 FEATURES = (
     "length",  # log2(1 + characters of the message) / 16
@@ -26,8 +28,6 @@ Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
 UInt64 = npt.NDArray[np.uint64]
 Float32 = npt.NDArray[np.float32]
-
-COLUMN_FRAMES = 8  # raw frames that `Columns.pack` makes
 
 
 class Columns(msgspec.Struct, frozen=True):

@@ -28,22 +28,25 @@ class Stream(NamedTuple):
 
 
 def stream_of(event: Event) -> Stream:
-    """Return the stream of an event; its fields `host` and `app` name host and program, whatever the format."""
-    fields = event.fields
-    return Stream(event.source, _name(fields.get("host")).lower().removesuffix("."), _name(fields.get("app")))
+    """Return the stream of an event; its fields `host` and `app` name host and program in every format."""
+    return _stream(event.source, _name(event.fields.get("host")), _name(event.fields.get("app")))
 
 
 def stream_key(event: Event) -> int:
     """Return the key of an event's stream, from 0 to 2**63 - 1."""
-    return _key(stream_of(event))
+    return _key(event.source, _name(event.fields.get("host")), _name(event.fields.get("app")))
 
 
 def _name(value: Any) -> str:
-    return value[:MAX_NAME] if isinstance(value, str) else ""
+    return value[:MAX_NAME] if type(value) is str else ""
 
 
-@lru_cache(maxsize=65_536)
-def _key(stream: Stream) -> int:
+def _stream(source: str, host: str, program: str) -> Stream:
+    return Stream(source, host.lower().removesuffix("."), program)
+
+
+@lru_cache(maxsize=16_384)
+def _key(source: str, host: str, program: str) -> int:
     """Return the first 63 bits of a hash (BLAKE2b, RFC 7693) of the three names, packed so that no two streams run together."""
-    digest = blake2b(msgspec.msgpack.encode(stream), digest_size=8, person=b"tocsin stream")
-    return int.from_bytes(digest.digest()) >> _SHIFT
+    packed = msgspec.msgpack.encode(_stream(source, host, program))
+    return int.from_bytes(blake2b(packed, digest_size=8, person=b"tocsin stream").digest()) >> _SHIFT

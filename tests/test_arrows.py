@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -136,3 +138,13 @@ def test_only_the_store_knows_by_what_it_is_kept_and_where() -> None:
     assert faults == {}
     assert all(name.startswith(STORE) for name in FILES if "apsw" in IMPORTS[name])
     assert len(knows_the_store("actors/storage/schema.py")) > 2, "the check sees nothing"
+
+
+HEAVY = {"numpy", "apsw", "quart", "hypercorn", "sigma", "re2", "publicsuffixlist", "google.protobuf"}  # what actors compute with
+
+
+def test_the_supervisor_stays_lean() -> None:
+    """It lives as long as the daemon, and a command is to answer at once."""
+    program = "import sys, daemon.cli, daemon.commands.run, daemon.commands.status; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert HEAVY.isdisjoint(done.stdout.split())
