@@ -14,6 +14,8 @@ from actors.storage.writer import StoreWriter
 from protocol.findings import Alert
 from protocol.messages import BatchKey, Committed, Drafted, encode
 from tests.actors.following.test_laws import judged
+from tests.actors.living import Living, wait_until
+from tests.actors.living import run_in_nursery as run
 from tests.fake_context import FakeContext
 from tests.trial.follower import TrialFollower
 
@@ -73,42 +75,15 @@ def undisturbed(site: Site) -> tuple[list[Alert], dict[str, Any]]:
     return expected, follower.snapshot()
 
 
-class Running:
+class Running(Living[FollowerActor]):
     """A follower's actor at work."""
 
     def __init__(self, context: FakeContext, nursery: trio.Nursery) -> None:
-        self.context = context
-        self.actor = FollowerActor(context)
-        self.scope = trio.CancelScope()
-        self._ended = trio.Event()
-        nursery.start_soon(self._live)
-
-    async def _live(self) -> None:
-        with self.scope:
-            await self.actor.run()
-        self._ended.set()
+        super().__init__(context, FollowerActor(context), nursery)
 
     async def taken(self, events: int) -> None:
         """Return when it has taken events up to a commit sequence, and their alerts."""
-        with trio.fail_after(20):
-            while self.actor._cursor.last != {0: events, 1: events // SIZE * 2}:
-                await trio.sleep(0.005)
-
-    async def kill(self) -> None:
-        self.scope.cancel()
-        await self._ended.wait()
-
-    async def drain(self) -> None:
-        self.context.drain()
-        await self._ended.wait()
-
-
-def run(test: Any) -> None:
-    async def within() -> None:
-        async with trio.open_nursery() as nursery:
-            await test(nursery)
-
-    trio.run(within)
+        await wait_until(lambda: self.actor._cursor.last == {0: events, 1: events // SIZE * 2})
 
 
 @pytest.mark.parametrize(

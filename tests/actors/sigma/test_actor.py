@@ -17,6 +17,8 @@ from actors.storage.writer import StoreWriter
 from protocol.findings import Alert
 from protocol.messages import BatchKey, Drafted, Events, JudgedEvent, Matched, encode
 from protocol.records import Attack, Event
+from tests.actors.living import Living, wait_until
+from tests.actors.living import run_in_nursery as run
 from tests.actors.sigma.test_engine import RULES, events, failures
 from tests.fake_context import FakeContext
 
@@ -70,52 +72,14 @@ async def wait_for(context: FakeContext, count: int) -> None:
             await context.changed.wait()
 
 
-async def wait_until(holds: Any) -> None:
-    with trio.fail_after(20):
-        while not holds():
-            await trio.sleep(0.01)
-
-
-class Running:
-    """An actor at work; leaving it drains it, or with `kill` ends it as SIGKILL does."""
-
-    def __init__(self, context: FakeContext) -> None:
-        self.context = context
-        self.actor = SigmaActor(context)
-        self._ended = trio.Event()
-
-    async def start(self, nursery: trio.Nursery) -> None:
-        self._scope = trio.CancelScope()
-
-        async def live() -> None:
-            with self._scope:
-                await self.actor.run()
-            self._ended.set()
-
-        nursery.start_soon(live)
-        await wait_until(lambda: self.context.report.state == "ok")
-
-    async def drain(self) -> None:
-        self.context.drain()
-        await self._ended.wait()
-
-    async def kill(self) -> None:
-        self._scope.cancel()
-        await self._ended.wait()
+Running = Living[SigmaActor]
 
 
 async def start(nursery: trio.Nursery, context: FakeContext) -> Running:
-    running = Running(context)
-    await running.start(nursery)
+    """Return an actor that has read its rules."""
+    running = Running(context, SigmaActor(context), nursery)
+    await wait_until(lambda: context.report.state == "ok")
     return running
-
-
-def run(test: Any) -> None:
-    async def within() -> None:
-        async with trio.open_nursery() as nursery:
-            await test(nursery)
-
-    trio.run(within)
 
 
 def test_each_batch_is_answered_and_the_example_rings(site: Site) -> None:
@@ -174,7 +138,7 @@ def test_an_alert_that_was_on_its_way_when_it_died_is_sent_all_the_same(site: Si
         await wait_until(lambda: len(running.context.sent) == 2)
         running.context.full.add("scorer")
         site.deliver(running.context, 5, 6)
-        await wait_until(running.actor._engine.remembered)
+        await wait_until(lambda: bool(running.actor._engine.remembered()))
         await running.actor._store()
         assert alerts(running.context) == []
         again = await start(nursery, site.context())
@@ -267,12 +231,12 @@ def test_what_cannot_be_read_at_the_start_does_not_keep_it_from_starting(site: S
     async def test(nursery: trio.Nursery) -> None:
         await (await start(nursery, site.context())).drain()
         site.rules.rename(site.folder / "gone")
-        running = Running(context := site.context())
-        nursery.start_soon(running.actor.run)
+        context = site.context()
+        running = Running(context, SigmaActor(context), nursery)
         await wait_until(lambda: "No such file" in context.report.note)
         site.deliver(context, 1, 6)
         await wait_for(context, 1)
-        context.drain()
+        await running.drain()
 
     run(test)
 
