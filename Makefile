@@ -5,7 +5,7 @@ VENV := $(if $(filter-out python3,$(PYTHON)),.venv-$(shell $(PYTHON) -c 'import 
 BIN := $(VENV)/bin
 STATE ?= state
 PREFIX ?= /usr/local
-WORKERS ?= 2
+WORKERS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run test test-long check install uninstall deb boot bench chaos soak fuzz

@@ -150,6 +150,23 @@ paths = {json.dumps(files or [])}
     def actor(self, name: str) -> dict[str, Any]:
         return self.health()["actors"][name]
 
+    def pid_of(self, name: str, patience_s: float = 15.0) -> int:
+        """Return the actor's process id; wait while it has none: kill(2) takes 0 for the caller's whole process group."""
+        found: list[int] = []
+
+        def has_one() -> bool:
+            found.append(self.actor(name)["pid"])
+            return found[-1] > 0
+
+        self.wait_until(has_one, patience_s)
+        return found[-1]
+
+    def signal(self, name: str, number: int) -> int:
+        """Send a signal to an actor's process; return the process id."""
+        pid = self.pid_of(name)
+        os.kill(pid, number)
+        return pid
+
     def events(self, **filters: object) -> list[dict[str, Any]]:
         """Return what was sent to it; its own notices only if their source is asked for."""
         asked = "source" in filters
@@ -200,8 +217,8 @@ paths = {json.dumps(files or [])}
             tcp.sendall(lines)
 
     def processes(self) -> dict[str, int]:
-        """Return {actor: process id}, the supervisor and the fork server among them."""
-        known = {name: account["pid"] for name, account in self.health()["actors"].items()}
+        """Return {actor: process id} of those that live, the supervisor and the fork server among them."""
+        known = {name: account["pid"] for name, account in self.health()["actors"].items() if account["pid"] > 0}
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         others = [int(pid) for pid in children if int(pid) not in known.values()]
         return known | {"supervisor": self.pid, "fork server": others[0]}

@@ -296,7 +296,7 @@ def _judge(daemon: DaemonProcess, sent: dict[str, int], killer: Killer, reader: 
 
 def _spooled(daemon: DaemonProcess, receiver: str) -> int:
     """Return how many records a receiver's spool has ever taken, by the spool itself."""
-    os.kill(daemon.actor(receiver)["pid"], signal.SIGSTOP)
+    daemon.signal(receiver, signal.SIGSTOP)
     from actors.spool.spool import Spool
 
     spool = Spool(daemon.state_dir / "spool" / receiver, max_bytes=1 << 40)

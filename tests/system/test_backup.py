@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -42,7 +41,7 @@ def test_a_daemon_starts_on_a_backup_and_goes_on(own_daemon: DaemonProcess, tmp_
     traffic.start()
     own_daemon.wait_until(lambda: len(own_daemon.events()) > 2_000)
     if how == "with a full spool":
-        os.kill(own_daemon.actor("parser")["pid"], signal.SIGSTOP)
+        own_daemon.signal("parser", signal.SIGSTOP)
         own_daemon.wait_until(lambda: own_daemon.health()["queue_depth"] > 500, 2)
     if how == "stopped":
         traffic.finish()

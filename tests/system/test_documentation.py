@@ -64,7 +64,7 @@ def test_the_example_of_the_hand_over_has_no_gap_and_no_doubles(own_daemon: Daem
             for _ in range(5):
                 await trio.to_thread.run_sync(own_daemon.send_tcp, LINES)
                 await trio.sleep(0.2)
-            os.kill(own_daemon.actor("frontend")["pid"], signal.SIGKILL)
+            own_daemon.signal("frontend", signal.SIGKILL)
             await trio.to_thread.run_sync(own_daemon.send_tcp, LINES * 3)
             await page.wait_for("shown.length >= 2 * 4001", 20)
             await trio.sleep(1.0)

@@ -18,10 +18,9 @@ def test_sent_is_accepted_and_dropped(own_daemon: DaemonProcess, end: signal.Sig
     own_daemon.start()
     own_daemon.send_udp(b"<38>1 - web1 app - - - before")
     own_daemon.wait_until(lambda: own_daemon.actor("syslog")["counters"].get("accepted_records") == 1)
-    before = own_daemon.actor("syslog")
-    os.kill(before["pid"], signal.SIGSTOP)  # for less time than the supervisor takes for hung
+    stopped = own_daemon.signal("syslog", signal.SIGSTOP)  # for less time than the supervisor takes for hung
     own_daemon.send_udp(*FLOOD)
-    os.kill(before["pid"], end)
+    os.kill(stopped, end)
     own_daemon.wait_until(lambda: own_daemon.actor("syslog")["counters"].get("dropped_kernel_udp", 0) > 0)
 
     def is_closed() -> bool:
@@ -30,7 +29,7 @@ def test_sent_is_accepted_and_dropped(own_daemon: DaemonProcess, end: signal.Sig
 
     own_daemon.wait_until(is_closed)
     dropped = own_daemon.actor("syslog")["counters"]["dropped_kernel_udp"]
-    os.kill(own_daemon.actor("syslog")["pid"], signal.SIGKILL)  # a successor does not count the same again
+    own_daemon.signal("syslog", signal.SIGKILL)  # a successor does not count the same again
     own_daemon.wait_until(lambda: own_daemon.actor("syslog")["state"] == "ok")
     time.sleep(1.5)
     assert is_closed()

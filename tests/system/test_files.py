@@ -49,7 +49,7 @@ def test_rotations_restarts_and_kills_lose_and_double_no_line(tmp_path: Path) ->
 
         writer.write(20_000)  # killed in the midst of a burst, twice, and rotated meanwhile
         for name in ("app.log.2", "app.log.3"):
-            killed = daemon.actor("file")["pid"]
+            killed = daemon.pid_of("file")
             time.sleep(0.05)
             os.kill(killed, signal.SIGKILL)
             writer.write(5_000)

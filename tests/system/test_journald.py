@@ -20,7 +20,7 @@ def test_entries_are_events_once_whoever_is_killed(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path, more=f'[receivers.journald]\nenabled = true\ndirectory = "{journal.folder}"\n')
 
     def receiver() -> int:
-        return int(daemon.actor("journald")["pid"])
+        return daemon.pid_of("journald")
 
     def journalctl() -> list[int]:
         children = Path(f"/proc/{receiver()}/task/{receiver()}/children").read_text().split()

@@ -111,7 +111,7 @@ def test_a_full_window_defers_and_nothing_is_doubled_or_lost(tmp_path: Path) -> 
     own = DaemonProcess(tmp_path, more="[daemon]\nqueue_max = 400\n")
     try:
         own.start()
-        recorder = own.actor("recorder")["pid"]
+        recorder = own.pid_of("recorder")
         with grpc.insecure_channel(f"127.0.0.1:{own.grpc}") as channel, ThreadPoolExecutor() as pool:
             stub = LogsServiceStub(channel)
             stub.Export(request_of(0, 0), timeout=10)  # the connection stands

@@ -66,7 +66,7 @@ def test_a_killed_detector_is_back_and_nobody_else_notices(daemon: DaemonProcess
     with StreamClient(daemon.http) as client:
         traffic.start()
         time.sleep(0.5)
-        os.kill(before["pid"], signal.SIGKILL)
+        assert daemon.signal(name, signal.SIGKILL) == before["pid"]
         frames = [json.loads(payload) for payload in client.read(3.5)]
         sent = traffic.finish()
         daemon.wait_until(lambda: daemon.actor(name)["state"] == "ok", 5)
@@ -88,7 +88,7 @@ def test_a_restarted_detector_is_warm_from_its_snapshot(own_daemon: DaemonProces
     own_daemon.wait_until(snapshot.exists, 20)
     warm_since = time.time()
     own_daemon.wait_until(lambda: snapshot.stat().st_mtime > warm_since, 20)
-    os.kill(own_daemon.actor("hst")["pid"], signal.SIGKILL)
+    own_daemon.signal("hst", signal.SIGKILL)
     own_daemon.wait_until(lambda: own_daemon.actor("hst")["restarts"] == 1 and own_daemon.actor("hst")["state"] == "ok")
     own_daemon.wait_until(lambda: own_daemon.actor("hst")["gauges"].get("warm") == 1)
     assert own_daemon.actor("hst")["counters"]["caught_up_events"] < 1_000, "it has not learned all of it once more"
@@ -100,7 +100,7 @@ def test_killing_the_spine_loses_nothing_and_doubles_nothing(own_daemon: DaemonP
     traffic.start()
     for name in ["parser", "scorer", "alerts", "recorder", "parser", "recorder"]:
         time.sleep(0.7)
-        os.kill(own_daemon.actor(name)["pid"], signal.SIGKILL)
+        own_daemon.signal(name, signal.SIGKILL)
     time.sleep(0.5)
     sent = traffic.finish()
     own_daemon.wait_until(lambda: own_daemon.health()["queue_depth"] == 0, 30)
@@ -110,10 +110,10 @@ def test_killing_the_spine_loses_nothing_and_doubles_nothing(own_daemon: DaemonP
 
 def test_a_killed_receiver_loses_nothing_that_it_had_accepted(own_daemon: DaemonProcess) -> None:
     own_daemon.start()
-    os.kill(own_daemon.actor("recorder")["pid"], signal.SIGSTOP)  # so that everything accepted is still in flight
+    own_daemon.signal("recorder", signal.SIGSTOP)  # so that everything accepted is still in flight
     own_daemon.send_udp(*(b"<38>Nov 23 10:00:00 web app: request %d served" % i for i in range(200)))
     own_daemon.wait_until(lambda: own_daemon.actor("syslog")["counters"].get("accepted_records", 0) == 200, 5)
-    os.kill(own_daemon.actor("syslog")["pid"], signal.SIGKILL)
+    own_daemon.signal("syslog", signal.SIGKILL)
     own_daemon.wait_until(lambda: len(own_daemon.events()) == 200, 30)
     assert sorted(numbers([event["message"] for event in own_daemon.events()])) == list(range(200))
 
@@ -121,7 +121,7 @@ def test_a_killed_receiver_loses_nothing_that_it_had_accepted(own_daemon: Daemon
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_hung_detector_is_found_and_replaced_while_the_stream_goes_on(own_daemon: DaemonProcess, name: str) -> None:
     own_daemon.start()
-    hung = own_daemon.actor(name)["pid"]
+    hung = own_daemon.pid_of(name)
     traffic = Traffic(own_daemon, rate=2_000)
     with StreamClient(own_daemon.http) as client:
         traffic.start()
@@ -139,8 +139,8 @@ def test_the_whole_daemon_killed_and_started_again_loses_nothing(own_daemon: Dae
     own_daemon.send_udp(b"<38>Nov 23 10:00:00 web app: request 0 served")
     own_daemon.wait_until(lambda: len(own_daemon.events()) == 1)
     template = own_daemon.events()[0]["template_id"]
-    actors = [account["pid"] for account in own_daemon.health()["actors"].values()]
-    os.kill(own_daemon.actor("recorder")["pid"], signal.SIGSTOP)
+    actors = list(own_daemon.processes().values())
+    own_daemon.signal("recorder", signal.SIGSTOP)
     own_daemon.send_udp(*(b"<38>Nov 23 10:00:00 web app: request %d served" % i for i in range(1, 100)))
     own_daemon.wait_until(lambda: own_daemon.actor("syslog")["counters"].get("accepted_records", 0) == 100, 5)
     own_daemon.kill()
@@ -168,7 +168,7 @@ def test_what_happens_to_the_daemon_is_in_its_history(own_daemon: DaemonProcess)
     alive.touch()
     os.utime(alive, (1_778_673_600, 1_778_673_600))
     own_daemon.start()
-    os.kill(own_daemon.actor("markov")["pid"], signal.SIGKILL)
+    own_daemon.signal("markov", signal.SIGKILL)
     own_daemon.wait_until(lambda: len(own_daemon.notices()) == 2)
     absence, death = own_daemon.notices()
     assert absence.startswith("tocsin did not run from 2026-05-13T12:00:00.000Z to ")
@@ -212,7 +212,7 @@ def test_killing_the_broadcaster_leaves_no_frame_out(own_daemon: DaemonProcess) 
         frames = []
         for _ in range(4):
             frames += [json.loads(payload) for payload in client.read(0.8)]
-            os.kill(own_daemon.actor("broadcaster")["pid"], signal.SIGKILL)
+            own_daemon.signal("broadcaster", signal.SIGKILL)
         sent = traffic.finish()
         frames += [json.loads(payload) for payload in client.read(6)]
     events = [frame["event"] for frame in frames if frame["type"] == "event"]

@@ -118,8 +118,7 @@ def test_a_trouble_that_goes_on_is_told_of_once_whoever_is_killed(daemon: Daemon
 
 
 def test_one_that_hangs_delays_nobody_and_its_alerts_follow(daemon: DaemonProcess) -> None:
-    pid = daemon.actor("sigma")["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    daemon.signal("sigma", signal.SIGSTOP)
     daemon.send_tcp(b"".join(failure("10.0.1.42") + b"\n" for _ in range(5)))
     daemon.wait_until(lambda: len(daemon.events(source="syslog")) == 5, 2.0)
     daemon.wait_until(lambda: [alert["dedup_key"] for alert in daemon.alerts()] == [EXAMPLE_ALERT["dedup_key"]], 20)

@@ -229,7 +229,7 @@ def test_an_actor_that_is_killed_while_the_disk_is_full_comes_back(small_daemon:
         time.sleep(1)
         with Filler(small_daemon.state_dir):
             small_daemon.wait_until(lambda: is_degraded(small_daemon), 20)
-            os.kill(small_daemon.actor(name)["pid"], signal.SIGKILL)
+            small_daemon.signal(name, signal.SIGKILL)
             time.sleep(4)
         wait_good(small_daemon)
         time.sleep(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -104,9 +105,7 @@ def test_each_has_its_metrics(daemon: DaemonProcess) -> None:
 
 def test_each_survives_its_death_alone(daemon: DaemonProcess) -> None:
     for name in ADDED:
-        pid = daemon.actor(name)["pid"]
-        assert pid > 0, daemon.actor(name)
-        os.kill(pid, 9)
+        pid = daemon.signal(name, signal.SIGKILL)
         daemon.wait_until(lambda name=name, pid=pid: daemon.actor(name)["pid"] not in (0, pid))
         daemon.wait_until(lambda name=name: daemon.actor(name)["state"] == "ok")
 
