@@ -94,6 +94,8 @@ class Batcher:
                 self._report.set("spool", f"{note}: reading waits")
                 return
             self._drop(len(self._pending), reason, note)
+        else:
+            self._report.clear("spool")
         self._pending, self._pending_bytes = [], 0
         self._can_wait = self.is_holding = False
         self._changed.set()
@@ -115,7 +117,8 @@ class Batcher:
             self._spooled(entry, records)
             self._metrics.accepted_records += count
             self._metrics.accepted_bytes += len(records)
-        self._report.clear("spool")
+        if not self.is_holding:
+            self._report.clear("spool")
         self._changed.set()
         return entries[-1].last
 

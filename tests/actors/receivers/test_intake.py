@@ -156,6 +156,19 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> None
     run(test)
 
 
+def test_what_waits_for_room_is_said_although_something_smaller_fits(tmp_path: Path) -> None:
+    async def test() -> None:
+        context = FakeContext(tmp_path)
+        async with running(context, spool_bytes=1_000) as intake:
+            await intake.put(make_records(0, 9, size=200))
+            await trio.sleep(0.1)
+            assert (context.report.state, context.report.note) == ("degraded", "the spool is full: reading waits")
+            intake.put_batch(make_records(9, 1))
+            assert context.report.state == "degraded"
+
+    run(test)
+
+
 def test_acknowledgements_out_of_order_old_and_foreign(tmp_path: Path) -> None:
     async def test() -> None:
         context = FakeContext(tmp_path)
