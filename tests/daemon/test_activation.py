@@ -19,8 +19,6 @@ from daemon.listeners import UDP_BUFFER_BYTES, bind_all
 from daemon.receivers import OtlpGrpc, OtlpHttp, Syslog
 from tests.daemon_process import ROOT, DaemonProcess
 
-FIRST = 200  # of the descriptors, instead of 3: those are pytest's
-
 SOCKETS_OF_OTHERS_OFF = Configuration(
     http=Http(listen="127.0.0.1:0"),
     receivers=all_receivers()
@@ -53,8 +51,9 @@ def environment(count: int, names: str, pid: int | None = None) -> dict[str, str
 
 @pytest.fixture
 def passed() -> Iterator[list[int]]:
-    """Descriptors from FIRST on: two sockets and what is none."""
-    fds = [FIRST, FIRST + 1, FIRST + 2]
+    """Descriptors in a row, behind all that are pytest's: two sockets and what is none."""
+    first = 3 + max(map(int, os.listdir("/proc/self/fd"))) + 1
+    fds = [first, first + 1, first + 2]
     with udp_socket() as udp, tcp_socket() as tcp, open(os.devnull) as null:
         for fd, own in zip(fds, (udp.fileno(), tcp.fileno(), null.fileno()), strict=True):
             os.dup2(own, fd)
@@ -68,7 +67,7 @@ def passed() -> Iterator[list[int]]:
 
 def test_what_is_passed_is_taken_by_name_and_hidden_from_children(passed: list[int]) -> None:
     variables = environment(2, "syslog:logs")
-    taken = take_sockets(variables, FIRST)
+    taken = take_sockets(variables, passed[0])
     assert [each.name for each in taken] == ["syslog", "logs"]
     assert [each.socket.type for each in taken] == [socket.SOCK_DGRAM, socket.SOCK_STREAM]
     assert variables == {"LANG": "C"}
@@ -80,16 +79,16 @@ def test_what_is_passed_is_taken_by_name_and_hidden_from_children(passed: list[i
 
 def test_what_is_meant_for_another_process_is_left_alone(passed: list[int]) -> None:
     variables = environment(2, "a:b", pid=1)
-    assert take_sockets(variables, FIRST) == []
+    assert take_sockets(variables, passed[0]) == []
     assert variables == {"LANG": "C"}
     for fd in passed:
         os.fstat(fd)  # still open
 
 
 def test_what_is_no_socket_is_closed_and_said(passed: list[int], caplog: pytest.LogCaptureFixture) -> None:
-    taken = take_sockets(environment(3, "a"), FIRST)
+    taken = take_sockets(environment(3, "a"), passed[0])
     assert [each.name for each in taken] == ["a", "unknown"]
-    assert "descriptor 202, 'unknown', was passed and is not used" in caplog.text
+    assert f"descriptor {passed[2]}, 'unknown', was passed and is not used" in caplog.text
     with pytest.raises(OSError):
         os.fstat(passed[2])
     for each in taken:
