@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from actors.following.cursor import Cursor, Stretch
+from actors.following.cursor import ALERTS, EVENTS, Cursor, Stretch
 from actors.storage.queries import AlertQuery, EventQuery, StoredBatch
 from actors.storage.store import ReadableStore
 from protocol.findings import Alert
@@ -36,6 +36,11 @@ class Replay:
         return await trio.to_thread.run_sync(call, limiter=self._one_at_a_time, abandon_on_cancel=True)
 
     # -- by commit sequence
+
+    async def committed(self) -> dict[int, int]:
+        """Return how far both lines of the store are committed. Raises DamagedStore."""
+        events, alerts = await self._read(self._reader.sequences)
+        return {EVENTS: events, ALERTS: alerts}
 
     async def events(self, missing: Stretch) -> tuple[list[JudgedEvent], Stretch]:
         """Return the first events of a stretch of commit sequences, and the rest of the stretch."""

@@ -27,6 +27,7 @@ MAX_CONNECTIONS = 1_024
 CLOSE_S = 0.5
 MAX_MISSING = 20_000
 PATIENCE_S = 1.0
+FRAMES_LOST = "frames were lost: reconnect and read the history"
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class FrontEnd:
             await self._frame_missing_alerts(self._missing_before(ALERTS, first_alert))
         except STORE_ERRORS as error:
             log.error("cannot frame what was missed: %s", error)
+            self._door.hub.close_all(CLOSE_TRY_AGAIN, FRAMES_LOST)
         events = self._take(EVENTS, message.first, message.count)
         alerts = self._take(ALERTS, first_alert, len(message.alerts))
         self._metrics.framed_events += events
@@ -76,7 +78,7 @@ class FrontEnd:
     async def _frame_missing_events(self, missing: Stretch) -> None:
         """Frame events out of the store; tell clients to backfill where that is too much."""
         if len(missing) > MAX_MISSING and self._door.hub.clients:
-            self._door.hub.close_all(CLOSE_TRY_AGAIN, "frames were lost: reconnect and read the history")
+            self._door.hub.close_all(CLOSE_TRY_AGAIN, FRAMES_LOST)
         while missing and self._door.hub.clients and len(missing) <= MAX_MISSING:
             self._metrics.recovered_events += min(len(missing), PAGE_FRAMES)
             events, missing = await self._replay.events(missing)
@@ -123,8 +125,16 @@ class FrontEnd:
             while self._door.hub.clients:  # noqa: ASYNC110 - once in a life
                 await trio.sleep(0.02)
 
+    async def _begin(self) -> None:
+        """Begin with what is committed now: a client that comes from here on reads what was before, and is framed the rest."""
+        try:
+            self._framed = Cursor(await self._replay.committed())
+        except STORE_ERRORS as error:
+            log.error("begins with the first commit that it hears of: %s", error)
+
     async def run(self) -> None:
         drained = trio.Event()
+        await self._begin()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._receive, drained)
             self._context.report.ready()

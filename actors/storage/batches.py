@@ -15,6 +15,18 @@ from protocol.messages import decode_judged_one
 MAX_BYTES = 4 << 20  # of the batches of one page: events may be large
 
 
+def newest_sequence(days: DayReader) -> int:
+    """Return the commit sequence of the newest event, or of a leap behind it."""
+    for path in days.paths("desc"):
+        with days.open(path) as day:
+            if day is not None:
+                leap = "select coalesce(max(sequence), 0) from position where tag = ?"
+                newest = day.execute(f"select max(coalesce(max(seq), 0), ({leap})) from events", (LEAP_TAG,)).get  # noqa: S608
+                if newest:
+                    return int(newest)
+    return 0
+
+
 def sequence_behind(days: DayReader, learned: Mapping[int, int], *, max_events: int) -> int:
     """Return the commit sequence of the first batch that is not learned, at most `max_events` before the newest event.
 

@@ -11,7 +11,7 @@ import apsw
 import msgspec
 
 from actors.storage import actions, schema
-from actors.storage.damage import DAMAGE, DamagedStore
+from actors.storage.damage import DAMAGE, LEAP_TAG, DamagedStore
 from actors.storage.migrations import NewerStore, layout_of
 from actors.storage.queries import AlertQuery, StoredAction, Template, UnknownId
 from protocol.findings import Alert, AlertState, Part
@@ -52,6 +52,15 @@ class MainReader:
             raise DamagedStore(f"{path}: {error}") from error
         finally:
             connection.close()
+
+    def last_alert(self) -> int:
+        """Return the commit sequence of the newest alert, or of a leap behind it."""
+        with self._open() as main:
+            if main is None:
+                return 0
+            leap = "select coalesce(max(sequence), 0) from counted where tag = ?"
+            newest = f"select max(coalesce(max(seq), 0), ({leap})) from alerts"  # noqa: S608
+            return int(_rows(main, newest, (LEAP_TAG,))[0][0])
 
     def alerts(self, query: AlertQuery) -> tuple[list[Alert], int | None]:
         """Return a page in commit order and the cursor of the next. Raises UnknownId."""

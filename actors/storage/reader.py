@@ -50,7 +50,11 @@ class StoreReader:
         """Return an entity: type, value, events, first and last seen. Raises UnknownId."""
         return events.read_entity(self._days, uuid)
 
-    # -- batches
+    # -- following
+
+    def sequences(self) -> tuple[int, int]:
+        """Return the commit sequences of the newest event and the newest alert. Raises DamagedStore."""
+        return batches.newest_sequence(self._days), self._main.last_alert()
 
     def positions(self) -> dict[int, int]:
         """Return the committed positions, as {spool tag: last sequence}."""

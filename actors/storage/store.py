@@ -56,6 +56,10 @@ class ReadableStore(Protocol):
 
     # -- follow
 
+    def sequences(self) -> tuple[int, int]:
+        """Return the commit sequences of the newest event and the newest alert."""
+        ...
+
     def positions(self) -> dict[int, int]:
         """Return the committed positions, as {spool tag: last sequence}."""
         ...
@@ -120,7 +124,7 @@ class WritableStore(Protocol):
         ...
 
     def sequences(self) -> tuple[int, int]:
-        """Return the commit sequences of the newest event and the newest alert."""
+        """Return the same as the reader's, without a look at the disk."""
         ...
 
     def close(self) -> None: ...

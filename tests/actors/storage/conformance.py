@@ -96,7 +96,7 @@ def conform(opened: Opened, story: list[Step]) -> None:
             case Restart(days):
                 now_ns += days * DAY_NS
                 opened.restart()
-        assert opened.writer.sequences() == (len(model.events), len(model.alerts))
+        assert opened.writer.sequences() == opened.reader.sequences() == (len(model.events), len(model.alerts))
         check(opened.reader, model)
 
 
