@@ -164,9 +164,9 @@ class FrameReader(threading.Thread):
         self.ids.add(event_id)
 
     def _backfill(self) -> None:
-        if self.last:
-            for event in self._daemon_process.events(since=self.last):
-                self._take(event["id"])
+        """Read what was committed since the last frame; everything, where no frame has come yet."""
+        for event in self._daemon_process.events(**({"since": self.last} if self.last else {})):
+            self._take(event["id"])
 
     def finish(self) -> None:
         self._over.set()
