@@ -10,7 +10,7 @@ from actors.parsing.times import Clock
 
 _LINE = re.compile(
     r"(?:(?P<vhost>[\w:][\w.:-]{0,254}) (?=[\da-fA-F]{0,4}[.:][\da-fA-F.:]{1,44} |\d{1,3}\.[\d.]{5,11} ))?"
-    r"(?P<ip>[\w:][\w.:-]{0,254}),?(?P<via>(?: [\w.:-]{1,64},?){0,4}?)"
+    r"(?P<ip>[\w:][\w.:-]{0,254})(?P<via>(?:, ?[\w.:-]{1,64}){1,8}|,?(?: [\w.:-]{1,64},?){0,4}?)"
     r" +(?P<ident>\S{1,128}) +(?P<user>\S{1,256})"
     r"(?: \S{1,64})? +\[(?P<time>[^\]]{10,48})\] (?:[^\s\"]{1,255} )?\"(?P<request>(?:[^\"\\]|\\.)*)\""
     r" (?P<status>\d{3}) (?P<bytes>\d{1,18}|-)(?!\d)"
@@ -31,6 +31,8 @@ def read_access(text: str, clock: Clock, observed_ns: int) -> Reading | None:
     fields: dict[str, object] = {"src_ip": found["ip"], "status": status}
     if found["bytes"] != "-":
         fields["bytes"] = int(found["bytes"])
+    if found["via"]:
+        fields["forwarded"] = found["via"].replace(",", " ").split()
     for name, group in (("user", "user"), ("vhost", "vhost"), ("referer", "referer"), ("user_agent", "agent")):
         if found[group] not in (None, "-", ""):
             fields[name] = found[group]
@@ -44,4 +46,4 @@ def read_access(text: str, clock: Clock, observed_ns: int) -> Reading | None:
     else:
         fields["request"] = found["request"]
     pattern = f'<*> - <*> [<*>] "{method} <*>" {status // 100}xx <*>'
-    return Reading(text, fields, severity_of_status(status), time.ns, pattern)
+    return Reading(text, fields, severity_of_status(status), time.ns, time.zoneless, pattern, states_level=False)

@@ -10,11 +10,13 @@ import re
 from typing import Any
 
 from actors.parsing.reading import Reading
+from actors.parsing.times import Clock
 from protocol.clock import NS_PER_S
 
 _RECORD = re.compile(
     r"(?:node=(?P<node>\S+) )?(?:type=(?P<type>[\w\[\]]+) )?(?:msg=)?"
-    r"audit\((?P<second>\d{1,12})\.(?P<fraction>\d{1,9}):(?P<serial>\d{1,18})\):? ?"
+    r"audit\((?:(?P<second>\d{1,12})|(?P<written>\d[\d/.-]{7,9} \d\d:\d\d:\d\d))\.(?P<fraction>\d{1,9}):"
+    r"(?P<serial>\d{1,18})\) ?:? ?"
 )
 _LEADING_TYPE = re.compile(r"(?P<type>[A-Z_]+) (?=(?:msg=)?audit\()")
 _PAIR = re.compile(r"(?:\b(old|new) )?([A-Za-z_][\w-]{0,63})=('[^']*'|\"[^\"]*\"|[^\s\x1d]*)")
@@ -27,8 +29,11 @@ _ENCODED = frozenset(_ENCODED_WORDS.split())
 _MAX_PAIRS = 96
 
 
-def read_audit(text: str) -> Reading | None:
-    """Read one audit record; None if it is not one. The message keeps the type, not the time and serial."""
+def read_audit(text: str, clock: Clock, observed_ns: int) -> Reading | None:
+    """Read one audit record, raw or interpreted (`ausearch -i`); None if it is not one.
+
+    The message keeps the type, not the time and serial.
+    """
     lead = _LEADING_TYPE.match(text)
     found = _RECORD.match(text, lead.end() if lead else 0)
     if found is None:
@@ -41,9 +46,18 @@ def read_audit(text: str) -> Reading | None:
         fields["host"] = found["node"]
     rest = text[found.end() :]
     _add_pairs(fields, rest)
-    time_ns = int(found["second"]) * NS_PER_S + int(found["fraction"].ljust(9, "0"))
+    zoneless = False
+    if found["second"]:
+        second_ns = int(found["second"]) * NS_PER_S
+    else:
+        time = clock.read(found["written"], 0, observed_ns)
+        if time is None:
+            return None
+        second_ns, zoneless = time.ns, time.zoneless
+    time_ns = second_ns + int(found["fraction"].ljust(9, "0"))
     severity = 13 if _failed(fields) else None
-    return Reading(f"type={kind} {rest}" if kind else rest, fields, severity, time_ns)
+    message = f"type={kind} {rest}" if kind else rest
+    return Reading(message, fields, severity, time_ns, zoneless, states_level=False)
 
 
 def _add_pairs(fields: dict[str, Any], text: str) -> None:

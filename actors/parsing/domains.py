@@ -40,6 +40,17 @@ _WORDS = frozenset(
     walter watch watches weather web webcam weber weir windows wine winners works wow wtf xbox you zero zip
     """.split()
 )
+# What names of properties, objects and settings begin with, and names of machines do not.
+_PROPERTIES = frozenset(
+    """
+    app application args attr class config configuration context ctx cfg db default django doc document e element email env
+    environment err error event events field fields form hibernate http https info item java javax js json kafka key kwargs log
+    logger logging management message meta model module msg my name node object obj options org os package page param params
+    path plugin process prop props properties property query quarkus redis req request res response result root row rule
+    security self server service session settings spring state string system sys task template test this thread tomcat type
+    user users util utils val value values var vars window worker
+    """.split()
+)
 _CODE_ROOTS = frozenset("com org net edu gov io java javax sun android androidx kotlin scala jdk dfs de uk".split())
 _COMMON = frozenset(("com", "net", "org"))
 
@@ -72,5 +83,7 @@ def _may_be_code(labels: list[str]) -> bool:
     """Say whether a name may as well be one of a file, a package, which is written the other way round, or a method."""
     last = labels[-1]
     if labels[0] in _CODE_ROOTS and last not in _COMMON and (len(labels) > 2 or len(last) > 2):
+        return True
+    if labels[0] in _PROPERTIES and last not in _COMMON and (last in _AMBIGUOUS or last in _PROPERTIES or len(last) > 3):
         return True
     return last in _WORDS or (len(labels) == 2 and last in _AMBIGUOUS)

@@ -15,7 +15,8 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 from actors.parsing.domains import kind_of_name
-from actors.parsing.users import find_users, is_user_name
+from actors.parsing.names import kind_of
+from actors.parsing.users import find_users, is_user_name, without_domain
 from protocol.identity import entity_uuid
 from protocol.records import Entity, EntityType
 
@@ -25,7 +26,7 @@ _MAX_VALUE = 1024
 
 _IPV4 = re.compile(r"(?<![\w.-])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
 _IPV6 = re.compile(
-    r"(?:(?<![\w:.])|(?<=IPv6:))(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,39}"
+    r"(?:(?<![\w:.])|(?<=IPv6:))(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,45}"
     r"(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:]|\.\d)(?:%\w{1,15})?"
 )
 _VERSION_BEFORE = re.compile(r"\b(?:version|ver|release|rev|revision|build|firmware)\.?[ :=]*$", re.IGNORECASE)
@@ -37,6 +38,7 @@ _URL = re.compile(
 )
 _REQUEST = re.compile(r"\b(?:GET|POST|PUT|HEAD|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PROPFIND) (/[^\s\"'<>]{0,1024})")
 _DOTTED = re.compile(r"(?<![\w.@$\\/-])[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,12}(?![\w$\\(@-])")
+_CAMEL = re.compile(r"[a-z][A-Z]|^[A-Z][a-z]\w*\.[A-Z]")
 _DOT_LETTERS = re.compile(r"\.[A-Za-z]{2}")
 _UNIX_PATH = re.compile(r"(?<![\w.:/\\<>)\]~%-])(?:/[\w.@+~%#-]{1,255}){2,32}/?")
 _WINDOWS_PATH = re.compile(r"(?<![\w\\])[A-Za-z]:\\[^\s\"'<>|*?;,]{1,512}")
@@ -47,30 +49,18 @@ _HASH_NAME = re.compile(r"(?:md5|hash|hashes|checksum|digest|imphash)[\"' :=(]*$
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _REMOTE_HOST = re.compile(r"(?<![\w.-])(?:rhost|RHOST|remote_host|client_host|rip_host)=([A-Za-z0-9][\w.-]{0,254})")
 
+_MAY_BE_ADDRESS = re.compile(r"\[?(?:\d{1,3}\.\d|[\da-fA-F]{0,4}:[\da-fA-F:]*:)[\d.a-fA-F:]*")
+_WRITTEN = re.compile(
+    r"(?:/|IPV[46]/)?(?:(?:::ffff:)?(?P<v4>\d{1,3}(?:\.\d{1,3}){3})(?:[:/#]\d{1,5})?(?::\w{1,32})?"
+    r"|\[(?P<bracketed>[\da-fA-F:.]{2,45})(?:%[\w.-]{1,15})?\](?::\d{1,5})?"
+    r"|(?P<v6>[\da-fA-F:]{2,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?)(?:%[\w.-]{1,15})?)(?:/\d{1,3})?$",
+    re.IGNORECASE,
+)
+
 _Found = tuple[int, EntityType, str]
 
-# Names of fields, as programs spell them, and what their values are.
-_FIELD_NAMES: dict[EntityType, str] = {
-    "user": (
-        "user username user_name userid login account acct ruser suser duser src_user dst_user remote_user "
-        "principalname principal clientusername targetusername subjectusername user.name enduser.id"
-    ),
-    "ipv4": (
-        "src_ip srcip source_ip sourceip client_ip clientip dst_ip dstip dest_ip destination_ip destip ip "
-        "remote_ip remote_addr remoteaddr peer_ip ipaddress source.ip destination.ip client.ip client.address "
-        "addr net.peer.ip source.address sourceipaddress remoteip x_forwarded_for real_ip c-ip laddr"
-    ),
-    "url": "url uri request_uri http.url url.full request_url url.original cs-uri-stem",
-    "domain": "domain query qname dns.question.name sni server_name url.domain",
-    "host": "rhost remote_host dest_host destination_host workstation workstationname",
-    "email": "email mail from_email to_email user.email",
-    "hash": "md5 sha1 sha256 hash file_hash imphash file.hash.sha256 file.hash.md5 file.hash.sha1",
-    "file": "file filename file_path filepath path file.path targetfilename",
-    "process": "exe comm image process process_name process.name process.executable parentimage",
-}
 # What the header says of the writer of the message is not what the message speaks of.
 _HEADER_FIELDS = frozenset(("host", "app", "procid", "msgid", "facility", "level", "component", "thread", "pid"))
-_FIELD_TYPES = {name: kind for kind, names in _FIELD_NAMES.items() for name in names.split()}
 
 
 @lru_cache(maxsize=32_768)
@@ -81,13 +71,22 @@ def _entity(kind: EntityType, value: str) -> Entity:
 def find_entities(message: str, fields: dict[str, Any], structured: bool = False) -> list[Entity]:
     """Return the entities of an event. `structured`: its fields say it all, the message is not to be searched."""
     found: list[_Found] = []
-    if not structured:
-        found = list(_search(message[:MAX_SCANNED]))
+    text = fields.get("msg") if structured else message
+    if isinstance(text, str):
+        found = list(_search(text[:MAX_SCANNED]))
         found.sort()
+        if " from " in text and any([kind == "user" and " " in value for _, kind, value in found]):
+            found = _without_names(found)
     known = dict.fromkeys([each[1:] for each in found])
     if fields and len(known) < MAX_ENTITIES:
         known.update(dict.fromkeys(_from_fields(fields, 0)))
     return [_entity(kind, value) for kind, value in list(known)[:MAX_ENTITIES]]
+
+
+def _without_names(found: list[_Found]) -> list[_Found]:
+    """Return what was found without what stands inside the name of a user, which whoever tries has chosen."""
+    names = [(place, place + len(value)) for place, kind, value in found if kind == "user" and " " in value]
+    return [each for each in found if each[1] == "user" or not _is_taken(each[0], names)]
 
 
 def _search(text: str) -> Iterator[_Found]:
@@ -142,6 +141,8 @@ def _search_dotted(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
     for name in _DOTTED.finditer(text) if _DOT_LETTERS.search(text) else ():
         if _is_taken(name.start(), taken):
             continue
+        if _CAMEL.search(name[0]):
+            continue  # a class
         value = name[0].lower()
         kind = kind_of_name(value)
         if kind == "domain" and not text.startswith("=", name.end()) and not _after_remote_host(text, name.start()):
@@ -169,7 +170,7 @@ def _is_version(text: str, address: re.Match[str]) -> bool:
 
 def _search_ipv6(text: str) -> Iterator[_Found]:
     for address in _IPV6.finditer(text):
-        value = address[0]
+        value = _without_port(address[0], text, address.end())
         if "::" not in value and value.count(":") != 7:
             continue
         if not any(map(str.isdigit, value)):
@@ -177,6 +178,15 @@ def _search_ipv6(text: str) -> Iterator[_Found]:
         known = _ipv6(value)
         if known:
             yield address.start(), known[0], known[1]
+
+
+def _without_port(value: str, text: str, end: int) -> str:
+    """Return an address without a port behind a bare colon: one of five digits, or before the time of a proxy's line."""
+    address, _, port = value.rpartition(":")
+    if not port.isdecimal() or value.endswith(f"::{port}"):
+        return value
+    is_port = len(port) == 5 or (len(port) == 4 and text.startswith(" [", end)) or (value.count(":") == 8 and "::" not in value)
+    return address if is_port else value
 
 
 def _search_paths(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
@@ -216,22 +226,39 @@ def _from_fields(fields: dict[str, Any], depth: int) -> Iterator[tuple[EntityTyp
         if key in _HEADER_FIELDS:
             continue
         if isinstance(value, str):
-            kind = _FIELD_TYPES.get(key) or _FIELD_TYPES.get(key.lower())
-            if kind is None and 7 <= len(value) <= 48 and (value[0].isdigit() or ":" in value) and value[-1].isalnum():
-                kind = "ipv4"  # whatever the field is called
-            if kind and 0 < len(value) <= _MAX_VALUE and (known := canonical(kind, value)):
-                yield known
+            yield from _from_field(key, value)
         elif isinstance(value, dict) and depth < 3:
             yield from _from_fields(value, depth + 1)
             prefixed = {f"{key}.{name}": each for name, each in value.items() if isinstance(each, str)}
             yield from _from_fields(prefixed, 3)
+        elif isinstance(value, list):
+            for each in value[:MAX_ENTITIES]:
+                if isinstance(each, str):
+                    yield from _from_field(key, each)
+                elif isinstance(each, dict) and depth < 3:
+                    yield from _from_fields(each, depth + 1)
+
+
+def _from_field(key: str, value: str) -> Iterator[tuple[EntityType, str]]:
+    """Yield what a field holds, by its name; what looks like an address is one, whatever the field is called."""
+    if not 0 < len(value) <= _MAX_VALUE:
+        return
+    kind = kind_of(key)
+    if kind is None and _MAY_BE_ADDRESS.match(value):
+        kind = "ipv4"
+    if kind == "ipv4" and "," in value:
+        for each in value.split(",", 8)[:8]:
+            if known := canonical(kind, each):
+                yield known
+    elif kind and (known := canonical(kind, value)):
+        yield known
 
 
 def canonical(kind: EntityType, value: str) -> tuple[EntityType, str] | None:
     """Return type and canonical value of what a field of that kind says; None if it says nothing."""
     value = value.strip()
     if kind == "user":
-        value = value.rstrip("])}>,")
+        value = without_domain(value.strip("<>()[]{}\"'").rstrip("])}>,"))
         return ("user", value) if len(value) <= 128 and is_user_name(value) else None
     if kind in ("ipv4", "ipv6", "host", "domain"):
         address = _address(value)
@@ -248,19 +275,22 @@ def canonical(kind: EntityType, value: str) -> tuple[EntityType, str] | None:
         return ("email", value.lower()) if _EMAIL.fullmatch(value) else None
     if value in ("(null)", "(none)", "?", "-"):
         return None
+    if kind in ("file", "process") and "\\" in value:
+        return "process" if value.lower().endswith(".exe") else "file", value.lower()
     if kind == "file":
         return ("file", value) if "/" in value or "\\" in value else None
     return kind, value
 
 
 def _address(value: str) -> tuple[EntityType, str] | None:
-    text = value.strip("[]")
-    if text.count(":") == 1:
-        text = text.partition(":")[0]
-    if ":" in text:
-        return _ipv6(text)
-    known = _ipv4(text)
-    return ("ipv4", known) if known else None
+    """Return the address that a field holds: with or without brackets, port, zone or interface, or as Kafka writes it."""
+    found = _WRITTEN.match(value)
+    if found is None:
+        return None
+    if found["v4"]:
+        known = _ipv4(found["v4"])
+        return ("ipv4", known) if known else None
+    return _ipv6(found["bracketed"] or found["v6"])
 
 
 @lru_cache(maxsize=16_384)

@@ -1,4 +1,4 @@
-"""Which format a text is in, and its reading: JSON, audit, access log, logfmt, a header and a message, or plain.
+"""Which format a text is in, and its reading: JSON, audit, access log, CEF, LEEF, logfmt, a header and a message, or plain.
 
 Formats are tried from the surest sign to the weakest, each only if its sign is there, so that a line of sshd costs few
 comparisons. What a program wrote after a syslog header is read the same way.
@@ -10,6 +10,7 @@ import re
 
 from actors.parsing.access import read_access
 from actors.parsing.audit import read_audit
+from actors.parsing.cef import read_cef
 from actors.parsing.headers import Peeler
 from actors.parsing.pairs import find_pairs, read_json, read_logfmt
 from actors.parsing.reading import Reading
@@ -31,14 +32,17 @@ class Formats:
         reading = self._read_whole(text, observed_ns)
         if reading is None:
             reading = self._peeler.peel(text, observed_ns)
-            self._unwrap(reading)
-            self._read_inside(reading, observed_ns)
+            if reading.message.startswith("std") and (found := _CONTAINER.match(reading.message)):
+                reading.fields["stream"] = found[1]
+                reading.take_inner(self.read_line(reading.message[found.end() :], observed_ns))
+            else:
+                self._read_inside(reading, observed_ns)
         return reading
 
     def read_payload(self, text: str, observed_ns: int) -> Reading:
         """Read what follows a syslog header, or the body of an OTLP record."""
         first = text[:1]
-        if first in ("{", "@", "t", "a", "n") or '"' in text or "=" in text:
+        if first in ("{", "@", "t", "a", "n") or '"' in text or "=" in text or "EF:" in text[:128]:
             reading = self._read_whole(text, observed_ns)
             if reading is not None:
                 return reading
@@ -56,7 +60,9 @@ class Formats:
             reading = read_json(text, self._clock, observed_ns)
             if reading is not None:
                 return self._read_wrapped(reading, text, observed_ns)
-        if "audit(" in text[:96] and (reading := read_audit(text)):
+        if "audit(" in text[:96] and (reading := read_audit(text, self._clock, observed_ns)):
+            return reading
+        if "EF:" in text[:128] and (reading := read_cef(text, self._clock, observed_ns)):
             return reading
         if '] "' in text or ("] " in text and '" ' in text):
             reading = read_access(text, self._clock, observed_ns)
@@ -67,23 +73,11 @@ class Formats:
         return None
 
     def _read_wrapped(self, reading: Reading, text: str, observed_ns: int) -> Reading:
-        """Read the header inside a message that a container engine has wrapped in an object."""
-        if "log" not in reading.fields or reading.message == text:
-            return reading
-        inner = self._peeler.peel(reading.message, observed_ns)
-        if inner.severity is not None or inner.time_ns is not None:
-            reading.message = inner.message
-            reading.severity = inner.severity if reading.severity is None else reading.severity
-            reading.time_ns = inner.time_ns if inner.time_ns is not None else reading.time_ns
-            for name, value in inner.fields.items():
-                reading.fields.setdefault(name, value)
+        """Read the line inside an object in which a container engine has wrapped it, and an object inside an object."""
+        message = reading.message
+        if message is not text and ("log" in reading.fields or message.startswith("{")):
+            reading.take_inner(self.read_line(message, observed_ns))
         return reading
-
-    def _unwrap(self, reading: Reading) -> None:
-        """Take off what a container engine writes before each line (Kubernetes CRI: stream, and full or partial)."""
-        if reading.message.startswith("std") and (found := _CONTAINER.match(reading.message)):
-            reading.fields["stream"] = found[1]
-            reading.message = reading.message[found.end() :]
 
     def _read_inside(self, reading: Reading, observed_ns: int) -> None:
         """Read the message after a header as a format of its own where it is one."""
@@ -91,13 +85,7 @@ class Formats:
         if inner is None:
             _add_pairs(reading)
             return
-        for name, value in inner.fields.items():
-            reading.fields.setdefault(name, value)
-        reading.message, reading.pattern = inner.message, inner.pattern
-        if reading.severity is None:
-            reading.severity = inner.severity
-        if reading.time_ns is None:
-            reading.time_ns = inner.time_ns
+        reading.take_inner(inner)
 
 
 def _add_pairs(reading: Reading) -> None:

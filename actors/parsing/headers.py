@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 
-from actors.parsing.levels import LETTERS, LEVELS
+from actors.parsing.levels import DEFAULT, LETTERS, LEVELS
+from actors.parsing.pairs import find_pairs
 from actors.parsing.reading import Reading
-from actors.parsing.syslog import SyslogMessage, read_host_and_tag
+from actors.parsing.syslog import SEVERITY_NUMBERS, SyslogMessage, read_host_and_tag
 from actors.parsing.times import Clock
 
 _WORD = "|".join(sorted((re.escape(word) for word in LEVELS), key=len, reverse=True))
@@ -47,6 +48,18 @@ _DOTTED = re.compile(r"((?:[A-Za-z_][\w$-]*\.)+[A-Za-z_][\w$-]*) +(?=\[)(?:\[[^\
 _WIDE = re.compile(r"([A-Za-z][\w.-]{0,48})(?:  +|\t+)(?=\S)")
 _PROGRAM = re.compile(r"([A-Za-z][\w.-]{0,64})(?: \*\d+)? - +(?=\S)")
 _BSD_TAG = re.compile(r" +([\w.-]{1,255}) ([A-Za-z][^\s:\[\]]{0,127})(?:\[(\d{1,10})\])?:(?: |$)")
+# klog and glog: `E1126 10:11:12.345678       1 reflector.go:138] message`.
+_KLOG = re.compile(r"([IWEF])(\d\d)(\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,9})?) +(\d{1,10}) ([\w./-]{1,128}:\d{1,6})\] ?")
+# ESXi 8: the level in two letters and the priority, before the tag; ESXi 7: the level in lower case.
+_ESXI = re.compile(r"(?:[A-Z][a-z]\((\d{1,3})\):?|([a-z]{4,9})) (?:([\w.-]{1,64})\[(\d{1,10})\]:? ?)")
+# PostgreSQL: two blanks after the level; before it, what `log_line_prefix` says.
+_POSTGRES = re.compile(
+    r"(?<![\w.])(LOG|ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|DEBUG[1-5]?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY|LOCATION):  "
+)
+_POSTGRES_PREFIX = re.compile(r"^[\w@.:,=/\[\]() -]{0,192}$")
+_POSTGRES_PID = re.compile(r"\[(\d{1,10})(?:-\d{1,6})?\]")
+_POSTGRES_USER = re.compile(r"(?<![\w.-])([\w.-]{1,63})@([\w.-]{1,63})(?![\w.-])")
+_LOWER_LEVEL = re.compile(r"([a-z]{4,8}): ")
 _PIECE = re.compile(r" *([\w.$:#/-]{1,64}) *\|")
 
 
@@ -64,9 +77,12 @@ class Peeler:
         reading = Reading(text, {})
         if whole_line and text[:1].isalpha() and self._read_bsd(reading, text, observed_ns):
             return reading
+        if text[:1] in "IWEF" and self._read_klog(reading, text, observed_ns):
+            return reading
         end = self._read_time(reading, text, observed_ns, whole_line)
         if end < 0:
-            _read_level_only(reading, text)
+            if ":  " not in text or not _read_postgres(reading, text, 0):
+                _read_level_only(reading, text, whole_line)
             return reading
         if text.startswith("|", end):
             reading.message = text[_read_pieces(reading, text, end + 1) :]
@@ -75,6 +91,10 @@ class Peeler:
         bracketed, colon = text.startswith("]", end), text.startswith(":", end)
         end = gap.end() if gap else end
         end = self._read_later_times(reading, text, end, observed_ns)
+        if (text[end : end + 1].islower() or text[end + 2 : end + 3] == "(") and _read_esxi(reading, text, end):
+            return reading
+        if ":  " in text and _read_postgres(reading, text, end):
+            return reading
         after = _read_layout(reading, text, end)
         spaced = text.startswith(" ", end - 1)
         if (
@@ -101,10 +121,24 @@ class Peeler:
         tag = _BSD_TAG.match(text, time.end) if time else None
         if time is None or tag is None:
             return False
-        reading.time_ns = time.ns
+        reading.time_ns, reading.zoneless = time.ns, time.zoneless
         host, app, procid = tag.groups()
         reading.fields = {"host": host, "app": app} if procid is None else {"host": host, "app": app, "procid": procid}
         reading.message = text[tag.end() :]
+        return True
+
+    def _read_klog(self, reading: Reading, text: str, observed_ns: int) -> bool:
+        """Read the header of Kubernetes' and Google's loggers; its time has a month and a day and no year."""
+        found = _KLOG.match(text)
+        if found is None:
+            return False
+        level, month, day, clock, thread, component = found.groups()
+        time = self._clock.read(f"{month}-{day} {clock}", 0, observed_ns)
+        if time is None:
+            return False
+        reading.time_ns, reading.severity = time.ns, LETTERS[level]
+        reading.fields = {"level": level, "thread": thread, "component": component}
+        reading.message = text[found.end() :]
         return True
 
     def _read_time(self, reading: Reading, text: str, observed_ns: int, columns: bool) -> int:
@@ -117,12 +151,12 @@ class Peeler:
             start = self._skip_columns(text, observed_ns)
             time = self._clock.read(text, start, observed_ns) if start else None
             if time and (flag := _FLAG.match(text, time.end + 1)) and _RECORD_NUMBER.match(text):
-                reading.time_ns = time.ns
+                reading.time_ns, reading.zoneless = time.ns, time.zoneless
                 reading.fields["prefix"] = text[:start].rstrip()
                 return flag.end() - 1
         if time is None:
             return -1
-        reading.time_ns = time.ns
+        reading.time_ns, reading.zoneless = time.ns, time.zoneless
         if start > 1:
             _keep_prefix(reading, text[:start].rstrip(" ["))
         return time.end
@@ -153,7 +187,7 @@ class Peeler:
             return end
         reading.fields["host"] = node[1]
         if not time.yearless:
-            reading.time_ns = time.ns
+            reading.time_ns, reading.zoneless = time.ns, time.zoneless
         end = time.end + 1
         again = _NODE.match(text, end)
         if again and node[1] in again[1]:
@@ -170,8 +204,41 @@ def _keep_prefix(reading: Reading, prefix: str) -> None:
         reading.fields["level"] = level
 
 
-def _read_level_only(reading: Reading, text: str) -> None:
+def _read_esxi(reading: Reading, text: str, start: int) -> bool:
+    """Read level and tag as ESXi writes them."""
+    found = _ESXI.match(text, start)
+    if found is None or (found[2] and found[2] not in LEVELS):
+        return False
+    reading.severity = LEVELS[found[2]] if found[2] else SEVERITY_NUMBERS[int(found[1]) & 7]
+    reading.fields["level"] = text[start : found.start(3)].strip(" :")
+    reading.fields.update(app=found[3], procid=found[4])
+    reading.message = text[found.end() :]
+    return True
+
+
+def _read_postgres(reading: Reading, text: str, start: int) -> bool:
+    """Read process, user and level of PostgreSQL, whatever else its prefix has."""
+    level = _POSTGRES.search(text, start, start + 256)
+    if level is None or _POSTGRES_PREFIX.match(prefix := text[start : level.start()]) is None:
+        return False
+    reading.severity = LEVELS.get(level[1].lower().rstrip("12345"), DEFAULT)
+    reading.fields["level"] = level[1]
+    if pid := _POSTGRES_PID.search(prefix):
+        reading.fields["pid"] = pid[1]
+    if who := _POSTGRES_USER.search(prefix):
+        reading.fields["user"], reading.fields["database"] = who.groups()
+    for name, value in find_pairs(prefix):
+        reading.fields.setdefault({"db": "database", "client": "src_ip"}.get(name, name), value)
+    reading.message = text[level.end() :]
+    return True
+
+
+def _read_level_only(reading: Reading, text: str, whole_line: bool) -> None:
     """Read the level, and what stands around it, of a text that has no time."""
+    if whole_line and (lower := _LOWER_LEVEL.match(text)) and lower[1] in LEVELS:
+        reading.severity = LEVELS[lower[1]]
+        reading.fields["level"] = lower[1]
+        return
     level = _BRACKET_LEVEL.match(text) or (_PLAIN_LEVEL.match(text) if text[:1].isupper() else None)
     if level and level[1]:
         reading.severity = LEVELS[level[1].lower()]
@@ -262,7 +329,7 @@ def _read_pieces(reading: Reading, text: str, start: int) -> int:
 
 
 _TAGGED = re.compile(
-    r"(?:[\w.:/-]{1,255} +)?(?:-- )?[^\s:\[\]]{1,128}(?:\[[^\]\s]{0,128}\]|:)"
+    r"(?:[\w.:/-]{1,255} +)?(?:-- )?[^\s:\[\]]{1,128}(?:\[[^\]\s]{0,128}\]|\]?:)"
     r"|[\w.:/-]{1,255} +[\w.-][\w. -]{0,63}\[\d+\]"
 )
 
@@ -272,7 +339,7 @@ def _looks_tagged(text: str, start: int) -> bool:
 
 
 def _copy_tag(reading: Reading, tagged: SyslogMessage) -> None:
-    for name in ("host", "app", "procid"):
+    for name in ("host", "app", "procid", "msgid", "user", "src_ip"):
         value = getattr(tagged, name)
         if value:
             reading.fields[name] = value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from actors.parsing.names import plain
 from actors.parsing.syslog import SEVERITY_NUMBERS
 
-DEFAULT = 9
+DEFAULT, WARNING = 9, 13
 
 _WORDS = {
-    1: "trace trc verbose finest finer",
-    5: "debug dbg fine d7",
+    1: "trace trce trc verbose finest finer",
+    5: "debug dbg dbug fine d7",
     9: "info inf information informational default config",
     10: "notice note ntc",
     13: "warn warning wrn",
@@ -37,6 +38,44 @@ def severity_of(level: object) -> int | None:
     if 0 <= level <= 7:
         return SEVERITY_NUMBERS[level]
     return _BUNYAN.get(level)
+
+
+# What the numbers of a level mean where the name of the field says whose they are.
+_NUMBERS: dict[str, dict[int, int]] = {
+    "levelno": {10: 5, 20: 9, 30: 13, 40: 17, 50: 18},  # Python's logging
+    "severitynumber": {number: number for number in range(1, 25)},  # OpenTelemetry
+    "alertseverity": {1: 17, 2: 13, 3: 10},  # Suricata
+}
+_WINDOWS = {0: 9, 1: 18, 2: 17, 3: 13, 4: 9, 5: 5}  # LogAlways, Critical, Error, Warning, Information, Verbose
+_OTHER_WORDS = {
+    "audit_failure": 13, "audit failure": 13, "audit_success": 9, "audit success": 9, "success": 9, "log": 9, "low": 9,
+    "medium": 13, "high": 17, "very-high": 18, "warnings": 13, "errors": 17,
+}  # fmt: skip
+
+
+def severity_of_field(name: str, level: object) -> int | None:
+    """Return the severity that a field states, by its name and value; None if it states none."""
+    if isinstance(level, dict):  # {"level": {"name": "ERROR", "level": 4}}
+        level = level.get("name") or level.get("level")
+    if isinstance(level, float) and level.is_integer():
+        level = int(level)
+    numbers = _NUMBERS.get(plain(name))
+    if isinstance(level, str):
+        word = level.strip().lower()
+        if word.isdecimal() and len(word) <= 3:
+            level = int(word)
+        elif len(word) == 1:
+            return LETTERS.get(word.upper())
+        else:
+            return severity_of(word) or _OTHER_WORDS.get(word)
+    return numbers.get(level) if numbers is not None and isinstance(level, int) else severity_of(level)
+
+
+def severity_of_windows(level: object) -> int | None:
+    """Return the severity of a level of Windows (winmeta.xml): a number from 0 to 5, or its word."""
+    if isinstance(level, str) and not level.strip().isdecimal():
+        return severity_of_field("level", level)
+    return _WINDOWS.get(int(level)) if isinstance(level, (str, int)) else None
 
 
 def severity_of_status(status: int) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from actors.parsing.formats import Formats
-from actors.parsing.levels import severity_of
-from actors.parsing.pairs import MESSAGE_KEYS, read_time_value
+from actors.parsing.levels import severity_of_field
+from actors.parsing.pairs import read_object, read_time_value
 from actors.parsing.reading import Reading
 from actors.parsing.times import Clock
 from protocol.records import OtlpRecord
@@ -19,34 +19,35 @@ _decode = msgspec.msgpack.Decoder(OtlpRecord).decode
 def read_otlp(body: bytes, formats: Formats, clock: Clock, observed_ns: int) -> Reading:
     """Read one packed OtlpRecord. Raises msgspec.DecodeError if it is not one."""
     record = _decode(body)
-    reading = _read_body(record.body, formats, observed_ns)
+    reading = _read_body(record.body, formats, clock, observed_ns)
     attribute_time = read_time_value(record.attributes.get("time"), clock, observed_ns)
-    for time_ns in (record.time_ns, reading.time_ns, attribute_time, record.observed_ns):
+    for time_ns in (record.time_ns, reading.time_ns, attribute_time and attribute_time.ns, record.observed_ns):
         if time_ns:
             reading.time_ns = time_ns
             break
     if 1 <= record.severity <= 24:
         reading.severity = record.severity
     else:
-        word = severity_of(record.severity_text)
+        word = severity_of_field("severityText", record.severity_text)
         reading.severity = reading.severity if word is None else word
     reading.fields = {**reading.fields, **_fields(record)}
     return reading
 
 
-def _read_body(body: Any, formats: Formats, observed_ns: int) -> Reading:
+def _read_body(body: Any, formats: Formats, clock: Clock, observed_ns: int) -> Reading:
     if isinstance(body, str):
         return formats.read_line(body, observed_ns)
     if isinstance(body, bytes):
         return formats.read_line(body.decode("utf-8", "backslashreplace"), observed_ns)
     if body is None:
         return Reading("", {})
-    if isinstance(body, dict):
-        for key in MESSAGE_KEYS:
-            if isinstance(body.get(key), str):
-                return Reading(body[key], {"body": body})
     text = msgspec.json.encode(body).decode("utf-8", "backslashreplace")
-    return Reading(text, {"body": body})
+    if not isinstance(body, dict):
+        return Reading(text, {"body": body})
+    reading = read_object(dict(body), text, clock, observed_ns)
+    added = {name: value for name, value in reading.fields.items() if name not in body}
+    reading.fields = {"body": body, **added}
+    return reading
 
 
 def _fields(record: OtlpRecord) -> dict[str, Any]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from actors.parsing.levels import severity_of
+from actors.parsing.levels import DEFAULT, WARNING, severity_of_field, severity_of_windows
+from actors.parsing.names import ROLES, plain, role_of
 from actors.parsing.reading import Reading
-from actors.parsing.times import Clock
+from actors.parsing.syslog import decode
+from actors.parsing.times import Clock, Time
+from actors.parsing.windows import flatten_windows, is_audit_failure
 
 _MAX_PAIRS = 64
 _MAX_VALUE = 1024
 _MAX_DEPTH = 32
+_MAX_ROLE_DEPTH = 4  # of objects in objects in which roles are looked for
+_MAX_OBJECTS = 64  # of one depth
+_MAX_NAME = 255
+_BY_RANK = itemgetter(1, 0)
+_MIN_TIME = 8  # characters of a text that is meant as a time; shorter ones are durations
+_MAY_BE_NO_TIME = frozenset(("t", "epoch", "starttime", "instant"))
 _LONG_NUMBER = re.compile(r"\d{19}")
-
-MESSAGE_KEYS = ("msg", "message", "log", "MESSAGE", "short_message", "text", "event.original", "Message", "@message")
-LEVEL_KEYS = ("level", "severity", "lvl", "loglevel", "log.level", "levelname", "level_name", "Level", "PRIORITY", "s")
-TIME_KEYS = (
-    "ts", "time", "timestamp", "@timestamp", "datetime", "date", "eventTime", "asctime", "requestReceivedTimestamp",
-    "StartUTC", "t", "Timestamp", "TimeCreated",
-)  # fmt: skip
 
 _PAIR = re.compile(
     r'(?<![\w.@&?/=-])([A-Za-z_@][\w.@-]{0,63})=(?:"((?:[^"\\]|\\.){0,1024})"|\'([^\']{0,1024})\'|([^\s"\',;]{0,1024}))'
@@ -61,23 +64,83 @@ def _carry(value: Any, depth: int) -> Any:
 
 
 def read_object(pairs: dict[str, Any], text: str, clock: Clock, observed_ns: int) -> Reading:
-    """Find message, level and time among the pairs of an object; the message is `text` if no key says it."""
-    message = text
-    for key in MESSAGE_KEYS:
-        value = pairs.get(key)
-        if isinstance(value, str):
-            message = value.rstrip("\r\n")
-            break
+    """Find message, level, time, host and program among the pairs of an object, and of the objects in it.
+
+    The message is `text` if no name says it. A time that cannot be read is noted under `time_error`.
+    """
+    windows = flatten_windows(pairs)
+    found = _find_roles(pairs)
+    message = next((text for _, value in found["message"] if (text := _message(value))), text)
     reading = Reading(message, pairs)
-    for key in LEVEL_KEYS:
-        if key in pairs and (severity := _severity(pairs[key])) is not None:
+    for name, value in found["level"]:
+        severity = severity_of_windows(value) if windows and plain(name) == "level" else severity_of_field(name, value)
+        if severity is not None:
             reading.severity = severity
             break
-    for key in TIME_KEYS:
-        if key in pairs and (time_ns := read_time_value(pairs[key], clock, observed_ns)) is not None:
-            reading.time_ns = time_ns
-            break
+    if windows and reading.severity in (None, DEFAULT) and is_audit_failure(pairs):
+        reading.severity = WARNING
+    _read_time(reading, found["time"], pairs, clock, observed_ns)
+    for role in ("host", "app", "procid"):
+        if role not in pairs and (known := next((value for _, value in found[role] if _is_name(value)), None)) is not None:
+            pairs[role] = str(known)
     return reading
+
+
+def _find_roles(pairs: dict[str, Any]) -> dict[str, list[tuple[str, Any]]]:
+    """Return what could have each role, as (name, value), the likeliest first; of nested objects what is less deep first."""
+    found: dict[str, list[tuple[int, int, str, Any]]] = {role: [] for role in ROLES}
+    level: list[tuple[str, dict[str, Any]]] = [("", pairs)]
+    for depth in range(_MAX_ROLE_DEPTH):
+        inner: list[tuple[str, dict[str, Any]]] = []
+        for prefix, mapping in level:
+            for key, value in mapping.items():
+                name = f"{prefix}.{key}" if prefix else key
+                role = role_of(name) if type(key) is str else None
+                if role is not None:
+                    found[role[0]].append((role[1], depth, name, value))
+                if type(value) is dict and len(inner) < _MAX_OBJECTS:
+                    inner.append((name, value))
+        if not inner:
+            break
+        level = inner
+    return {role: [each[2:] for each in sorted(values, key=_BY_RANK)] for role, values in found.items()}
+
+
+def _message(value: Any) -> str:
+    """Return a message that a value is: text, or the bytes that the journal exports where they are no text."""
+    if isinstance(value, str):
+        return value.rstrip("\r\n")
+    if isinstance(value, list) and value and all(type(each) is int and 0 <= each < 256 for each in value):
+        return decode(bytes(value))
+    return ""
+
+
+def _is_name(value: Any) -> bool:
+    return type(value) in (str, int) and 0 < len(str(value)) <= _MAX_NAME
+
+
+def _read_time(
+    reading: Reading, found: list[tuple[str, Any]], pairs: dict[str, Any], clock: Clock, observed_ns: int
+) -> None:
+    unread = None
+    for name, value in [*_date_and_time(pairs), *found]:
+        time = read_time_value(value, clock, observed_ns)
+        if time is not None:
+            reading.time_ns, reading.zoneless = time.ns, time.zoneless
+            return
+        if unread is None and isinstance(value, str) and len(value) >= _MIN_TIME and plain(name) not in _MAY_BE_NO_TIME:
+            unread = value
+    if unread is not None:
+        pairs["time_error"] = f"not a time that is known: {unread[:64]}"
+
+
+def _date_and_time(pairs: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what stands in two fields, date and time, and perhaps in a third, the zone."""
+    date, time = pairs.get("date"), pairs.get("time")
+    if not (isinstance(date, str) and isinstance(time, str)):
+        return []
+    zone = pairs.get("tz") or pairs.get("timezone") or ""
+    return [("date", f"{date} {time}{' ' if isinstance(zone, str) and zone[:1].isalpha() else ''}{zone}")]
 
 
 def read_logfmt(text: str, clock: Clock, observed_ns: int) -> Reading | None:
@@ -106,35 +169,38 @@ def find_pairs(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def read_time_value(value: object, clock: Clock, observed_ns: int) -> int | None:
-    """Return the time of a JSON value: text in any known form, or a number of s, ms, us or ns since 1970."""
+def read_time_value(value: object, clock: Clock, observed_ns: int) -> Time | None:
+    """Return the time of a JSON value: text in any known form, a number of s, ms, us or ns since 1970, or an object of both."""
     if isinstance(value, str):
-        text = value.strip()
+        text = value.strip("[] ")
         if _NUMBER.match(text) and len(text) < 32:
             return _time_of_number(float(text)) if "." in text else _time_of_number(int(text))
-        time = clock.read(text, 0, observed_ns)
-        return time.ns if time else None
+        return clock.read(text, 0, observed_ns)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _time_of_number(value)
-    if isinstance(value, dict) and "$date" in value:
-        return read_time_value(value["$date"], clock, observed_ns)
+    if isinstance(value, dict):
+        return _time_of_object(value, clock, observed_ns)
     return None
 
 
-def _time_of_number(value: float) -> int | None:
+def _time_of_object(value: dict[str, Any], clock: Clock, observed_ns: int) -> Time | None:
+    """Read the time of MongoDB, of protocol buffers and of log4j."""
+    for name in ("$date", "SystemTime", "#text"):
+        if name in value:
+            return read_time_value(value[name], clock, observed_ns)
+    for seconds, nanos in (("seconds", "nanos"), ("epochSecond", "nanoOfSecond")):
+        if type(value.get(seconds)) is int:
+            time = _time_of_number(value[seconds])
+            extra = value.get(nanos, 0)
+            return time._replace(ns=time.ns + extra) if time and type(extra) is int and 0 <= extra < 10**9 else time
+    return None
+
+
+def _time_of_number(value: float) -> Time | None:
     for least, unit_ns in ((10**18, 1), (10**15, 10**3), (10**12, 10**6), (10**8, 10**9)):
         if least <= value < 10**19:
             if isinstance(value, int):
-                return value * unit_ns
-            return int(value) * unit_ns + int(round((value - int(value)) * 10**6) * unit_ns // 10**6)
+                return Time(value * unit_ns, 0, False, False)
+            fraction_ns = int(round((value - int(value)) * 10**6) * unit_ns // 10**6)
+            return Time(int(value) * unit_ns + fraction_ns, 0, False, False)
     return None
-
-
-def _severity(value: object) -> int | None:
-    if isinstance(value, dict):
-        value = value.get("level")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and len(value) == 1:
-        return {"D": 5, "I": 9, "W": 13, "E": 17, "F": 21}.get(value) or severity_of(value)
-    return severity_of(value)

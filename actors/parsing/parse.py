@@ -7,6 +7,7 @@ and `parse_error` says what happened.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
@@ -29,14 +30,18 @@ from actors.parsing.syslog import (
     parse_syslog,
 )
 from actors.parsing.times import Clock
-from protocol.clock import NS_PER_MS
+from protocol.clock import NS_PER_MS, NS_PER_S
 from protocol.columns import Columns
 from protocol.identity import encode_ulid, event_number
 from protocol.records import Event, Record
 
 _LAST_NS = (1 << 63) - 1  # in the year 2262
+_DAY_NS = 86_400 * NS_PER_S
 _MAX_SOURCES = 4096
+_REPEATED = re.compile(r"message repeated (\d{1,6}) times: \[")
 CLIENT_FIELD = "tls_client"
+_HEADER_PARTS = ("host", "app", "procid", "msgid", "structured_data")
+_ALL_PARTS = (*_HEADER_PARTS, "relay", "user", "src_ip")
 _Features = tuple[float, ...]
 
 
@@ -94,6 +99,7 @@ class Parser:
         event_ns = record.observed_ns if reading.time_ns is None else reading.time_ns
         if not 0 <= event_ns <= _LAST_NS:
             event_ns = record.observed_ns  # a number that was taken for a time; no clock has ever shown it
+        _note_repeats(reading)
         _note_client(reading.fields, record)
         entities = find_entities(reading.message, reading.fields, structured=reading.pattern is not None)
         return self._finish(record, event_id, reading, severity, event_ns, entities)
@@ -123,7 +129,7 @@ class Parser:
     def _read_syslog(self, record: Record, clock: Clock, formats: Formats) -> Reading:
         """Read a syslog message and then its payload; what has no priority may be a line of any log."""
         observed_ns = record.observed_ns
-        if not record.body.startswith(b"<"):
+        if not (record.body.startswith(b"<") or has_priority(record.body)):
             reading = formats.read_line(decode(record.body), observed_ns)
             if reading.severity is None and record.form == "syslog":
                 reading.severity = SEVERITY_NUMBERS[DEFAULT_PRIORITY & 7]
@@ -138,12 +144,20 @@ class Parser:
             parsed = SyslogMessage(reading.message, parsed.priority)
         else:
             reading = formats.read_payload(parsed.message, observed_ns)
+            if not parsed.message and parsed.structured_data:
+                reading.message = parsed.structured_text  # there is no other
         if parsed.priority is not None:
             reading.state_severity(SEVERITY_NUMBERS[parsed.severity])
-        if parsed.time_ns is not None:
+        if parsed.time_ns is not None and (reading.time_ns is None or not _is_more_exact(reading, parsed)):
             reading.time_ns = parsed.time_ns
         reading.fields = _header_fields(parsed, reading.fields)
         return reading
+
+
+def _note_repeats(reading: Reading) -> None:
+    """Note how many messages `message repeated 2 times: [ ... ]` stands for, as rsyslog writes it."""
+    if reading.message.startswith("message repeated ") and (found := _REPEATED.match(reading.message)):
+        reading.fields["repeated"] = int(found[1])
 
 
 def _note_client(fields: dict[str, Any], record: Record) -> None:
@@ -155,6 +169,13 @@ def _note_client(fields: dict[str, Any], record: Record) -> None:
             fields[CLIENT_FIELD] = name
 
 
+def _is_more_exact(reading: Reading, parsed: SyslogMessage) -> bool:
+    """Tell whether the message says the time of its header with the zone that the header leaves out."""
+    if reading.time_ns is None or parsed.time_ns is None or reading.zoneless or not parsed.zoneless:
+        return False
+    return abs(reading.time_ns - parsed.time_ns) <= _DAY_NS
+
+
 def _header_fields(parsed: SyslogMessage, inner: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the header, then those of the message that have other names."""
     fields: dict[str, Any] = {"facility": FACILITIES[parsed.facility]}
@@ -162,7 +183,8 @@ def _header_fields(parsed: SyslogMessage, inner: dict[str, Any]) -> dict[str, An
         fields["priority"] = parsed.priority
     if parsed.version is not None:
         fields["version"] = parsed.version
-    for name in ("host", "app", "procid", "msgid", "structured_data"):
+    names = _HEADER_PARTS if parsed.relay is None and parsed.user is None else _ALL_PARTS
+    for name in names:
         value = getattr(parsed, name)
         if value is not None:
             fields[name] = value

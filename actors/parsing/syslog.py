@@ -1,10 +1,12 @@
 """Syslog messages as they are met: RFC 5424 to the letter, RFC 3164 in its many real forms.
 
 A message that fits neither is no error: all of it is the message, and `error` says why. The two RFCs are told apart by
-the version after the priority. RFC 5424, where this is more lenient than its grammar, as receivers in the field are:
-names of structured data over 32 characters are kept, an APP-NAME, PROCID or MSGID over its length is cut; it is noted.
-RFC 3164, section 4.1, is a description of practice: priority, time, host and tag may each be missing here, the time may
-be any that `times` reads, and Cisco's sequence number, clock marks and `%FACILITY-SEVERITY-MNEMONIC` tags are known.
+the version and the time after the priority. RFC 5424, where this is more lenient than its grammar, as receivers in the
+field are: any ISO time is read; structured data that is left out, or is written in another way, is the message; names over
+32 characters are kept, an APP-NAME, PROCID or MSGID over its length is cut. What is at fault is noted, and what was read is
+kept. RFC 3164, section 4.1, is a description of practice: priority, time, host and tag may each be missing here, the time
+may be any that `times` reads, and known are: Cisco's sequence number, clock marks, uptime and `%FACILITY-SEVERITY-MNEMONIC`,
+a second time or header behind that of a relay, a second tag behind that of a device, and tags of several words.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import re
 
 import msgspec
 
-from actors.parsing.times import Clock
+from actors.parsing.times import Clock, Time
 
 FACILITIES = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
@@ -27,24 +29,49 @@ DEFAULT_PRIORITY = 13  # user.notice (RFC 3164, section 4.3.3)
 _MAX_HOST, _MAX_APP, _MAX_PROCID, _MAX_MSGID, _MAX_SD_NAME = 255, 48, 128, 32, 255
 
 _PRIORITY = re.compile(r"<(0|[1-9]\d{0,2})>")
-_PRIORITY_BYTES = re.compile(rb"<\d{1,3}>")
+_PRIORITY_BYTES = re.compile(rb"(?:\d{1,7} )?<\d{1,3}>")
+_PRIORITY_STARTS = tuple(b"<0123456789"[place : place + 1] for place in range(11))
 _VERSION = re.compile(r"([1-9]\d{0,2})(?= |$)")
-_HEADER_5424 = re.compile(r"[1-9]\d{0,2} (\S+) ([!-~]+) ([!-~]+) ([!-~]+) ([!-~]+) ")
+_OCTET_COUNT = re.compile(r"\d{1,7} (?=<\d{1,3}>)")
+_HEADER_5424 = re.compile(r"[1-9]\d{0,2} (-|\d{4}-?\d\d-?\d\d\S*)(?: ([!-~]+))?(?: ([!-~]+))?(?: ([!-~]+))?(?: ([!-~]+))?(?: |$)")
 _TIME_5424 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)")
 _SD_NAME = r"[!#-<>-\\^-~]+"
 _SD_ELEMENT = re.compile(rf'\[({_SD_NAME})((?: {_SD_NAME}="(?:[^"\\\]]|\\.)*")*) ?\]', re.DOTALL)
 _SD_PARAM = re.compile(rf' ({_SD_NAME})="((?:[^"\\\]]|\\.)*)"', re.DOTALL)
+_CHECK_POINT_PAIR = re.compile(r'(\w{1,64}):"((?:[^"\\]|\\.)*)"; ?', re.DOTALL)
+_CHECK_POINT = re.compile(r'\[(?:\w{1,64}:"(?:[^"\\]|\\.)*"; ?)+\]?', re.DOTALL)
 _SD_ESCAPE = re.compile(r'\\(["\\\]])')
 
 # Cisco: a sequence number, the device's own name, `*` or `.` before a clock that is not in step.
-_CISCO_LEAD = re.compile(r"(?:\d{1,10}: )?(?:(?P<host>[\w.:-]{1,255}): )?[*.]?(?=\S)")
-_HOST = re.compile(r"[\w.:/-]{1,255}$")
+_CISCO_LEAD = re.compile(r"(?:\d{1,10}: )?(?:: )?(?:(?P<host>[\w.:/-]{1,255}): ?)?[*.]?(?=\S)")
+_UPTIME = re.compile(
+    r"(?:\d{1,10}: )?(?:(?P<host>[\w.-]{1,255}): )?"
+    r"(?:\d{1,4}:\d\d:\d\d(?:\.\d{1,6})?|\d{1,4}[ywd]\d{1,2}[wdh]): (?=%)"
+)
+_MNEMONIC = re.compile(r"(%[A-Z][\w-]{0,63}-\d-\w{1,64}) ?: ")
+# What a second time, after that of a relay, begins like.
+_TIME_SIGN = re.compile(
+    r"(?:19|20)\d\d[-/]\d\d[-/]\d\d[T ]"
+    r"|(?:(?:19|20)\d\d )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d (?:(?:19|20)\d\d )?\d\d?:\d\d:"
+)
+_HOST = re.compile(r"[\w.:/+-]{1,255}$")
+_COLOURS = re.compile(r"(?:\x1b|#033)\[[\d;]{0,16}m")  # as they are, and as rsyslog writes them
+_PLAIN_HEADER = re.compile(  # nearly all there are
+    r" +([A-Za-z0-9][\w.-]{0,254}) (?!CEF:|LEEF:)([A-Za-z][\w./-]{0,63})(?:\[(\d{1,10})\])?: (?![%: ])"
+)
 _TAG = re.compile(
     r"(?!\d{1,3}(?:\.\d{1,3}){3}:\d)"  # an address and its port are no tag
-    r"(?P<app>[^\s:\[\]]{1,128})(?:\[(?P<pid>[^\]\s]{0,128})\](?: \([^()]{1,255}\))?:?|:)(?: |$|(?=\S))"
+    r"(?P<app>[^\s:\[\]]{1,128})(?:\[(?P<pid>[^\]\s]{0,128})\](?: \([^()]{1,255}\))?:?|\]?:)(?: |$|(?=\S))"
 )
+# Dovecot: who is served, from where, stands in the tag.
+_SESSION_TAG = re.compile(r"(?P<app>[a-z][\w-]{1,31})\((?P<who>[^()\s]{1,255})\)(?:<[^<>\s]{0,64}>){0,3}: ")
+_WORDS_TAG = re.compile(r"(?P<app>[A-Z][\w.-]{0,31}(?: [A-Z][\w.-]{0,31}){1,3}): ")
+_RECORDS = ("CEF:", "LEEF:")  # not tags, whatever they look like
+_DEVICE_TAG = re.compile(r"[0-9a-f]{12},[\w.+-]{1,64}")  # UniFi: hardware address, model and version
+_SECOND_TAG = re.compile(r" *(?P<app>[A-Za-z][\w./-]{0,63})(?:\[(?P<pid>\d{1,10})\])?: ")
+_HOST_WITHOUT_TIME = re.compile(r"([\w.-]{1,255}) (?=[0-9a-f]{12},[\w.+-]{1,64}:|[\w./-]{1,64}\[\d{1,10}\]:)")
 _SPACED_TAG = re.compile(r"(?P<app>[\w.-][^:\[\]<>=]{0,63})\[(?P<pid>\d{1,10})\](?: \([^()]{1,255}\))?: ?")
-_BARE_TAG = re.compile(r"(?P<app>[\w%/(#][^\s:\[\]{}<>=\"']{0,127})(?: |$)")
+_BARE_TAG = re.compile(r"(?P<app>(?:[a-z_%/(#]|[A-Z]+(?=[ _]))[^\s:\[\]{}<>=\"',]{0,127})(?: |$)")
 _REPEATED = re.compile(r"(?:last )?message repeated \d")
 
 
@@ -61,6 +88,10 @@ class SyslogMessage(msgspec.Struct, gc=False):
     procid: str | None = None
     msgid: str | None = None
     structured_data: dict[str, dict[str, str]] | None = None
+    structured_text: str = ""
+    relay: str | None = None  # the host that passed it on, and put a header of its own before
+    user: str | None = None  # that the tag names
+    src_ip: str | None = None
     error: str | None = None
 
     @property
@@ -74,18 +105,21 @@ class SyslogMessage(msgspec.Struct, gc=False):
 
 
 def decode(body: bytes) -> str:
-    """Return the text without its trailer; bytes that are not UTF-8 stay readable as `\\xf0`."""
-    return body.decode("utf-8", "backslashreplace").rstrip("\r\n\x00").removeprefix("\ufeff")
+    """Return the text without its trailer and a terminal's colours; bytes that are not UTF-8 stay readable as `\\xf0`."""
+    text = body.decode("utf-8", "backslashreplace").rstrip("\r\n\x00").removeprefix("\ufeff")
+    return _COLOURS.sub("", text) if "\x1b[" in text or "#033[" in text else text
 
 
 def has_priority(body: bytes) -> bool:
-    """Say whether bytes begin as only a syslog message does, with `<13>`."""
-    return body.startswith(b"<") and _PRIORITY_BYTES.match(body) is not None
+    """Say whether bytes begin as only a syslog message does, with `<13>`, perhaps behind the octet count of RFC 6587."""
+    return body[:1] in _PRIORITY_STARTS and _PRIORITY_BYTES.match(body) is not None
 
 
 def parse_syslog(body: bytes, clock: Clock, observed_ns: int) -> SyslogMessage:
     """Read one syslog message. Never raises: an unknown form is a message as a whole."""
     text = decode(body)
+    if text[:1] != "<" and (count := _OCTET_COUNT.match(text)):
+        text = text[count.end() :]
     found = _PRIORITY.match(text)
     if found is None:
         if text.startswith("<"):
@@ -96,7 +130,7 @@ def parse_syslog(body: bytes, clock: Clock, observed_ns: int) -> SyslogMessage:
         return SyslogMessage(text, error=f"priority {priority} is over 191")
     start = found.end()
     version = _VERSION.match(text, start)
-    if version:
+    if version and not text[version.end() + 1 : version.end() + 2].isalpha():  # else a number and words
         parsed = parse_5424(text, start, priority, clock, observed_ns)
         parsed.version = int(version[1])
         return parsed
@@ -104,53 +138,97 @@ def parse_syslog(body: bytes, clock: Clock, observed_ns: int) -> SyslogMessage:
 
 
 def parse_5424(text: str, start: int, priority: int, clock: Clock, observed_ns: int) -> SyslogMessage:
-    """Read what follows the priority at `start` as RFC 5424, section 6."""
+    """Read what follows the priority at `start` as RFC 5424, section 6. What is at fault is noted, and the rest kept."""
     header = _HEADER_5424.match(text, start)
     if header is None:
         return SyslogMessage(text, priority, error="header is not VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID")
     stamp, host, app, procid, msgid = header.groups()
-    time_ns = None
+    parsed = SyslogMessage(text[header.end() :].removeprefix("\ufeff"), priority)
     if stamp != "-":
-        time = clock.read(stamp, 0, observed_ns) if _TIME_5424.fullmatch(stamp) else None
-        if time is None:
-            return SyslogMessage(text, priority, error="timestamp is not as in RFC 5424, section 6.2.3")
-        time_ns = time.ns
-    if len(host) > _MAX_HOST:
-        return SyslogMessage(text, priority, error=f"host name is longer than {_MAX_HOST} characters")
-    try:
-        structured_data, end = _read_structured_data(text, header.end())
-    except ValueError as error:
-        return SyslogMessage(text, priority, error=str(error))
-    message = text[end + 1 :].removeprefix("\ufeff")
-    parsed = SyslogMessage(message, priority, None, time_ns, False, _nil(host), _nil(app), _nil(procid))
-    parsed.msgid, parsed.structured_data = _nil(msgid), structured_data
+        time = clock.read(stamp, 0, observed_ns)
+        if time is not None and time.end == len(stamp):
+            parsed.time_ns, parsed.zoneless = time.ns, time.zoneless
+        if time is None or _TIME_5424.fullmatch(stamp) is None:
+            parsed.error = "timestamp is not as in RFC 5424, section 6.2.3"
+    parsed.host, parsed.app, parsed.procid, parsed.msgid = map(_nil, (host, app, procid, msgid))
+    if msgid is None:
+        parsed.error = "header is not VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID"
+    else:
+        _read_structured_part(parsed, text, header.end())
     return _check_lengths(parsed)
+
+
+def _read_structured_part(parsed: SyslogMessage, text: str, start: int) -> None:
+    """Read structured data and message; data that is not as it has to be is the message, and so is data without one."""
+    try:
+        parsed.structured_data, end = _read_structured_data(text, start)
+    except ValueError as error:
+        parsed.error = parsed.error or str(error)
+        found = _CHECK_POINT.match(text, start)
+        if found:
+            pairs = {key: _SD_ESCAPE.sub(r"\1", value) for key, value in _CHECK_POINT_PAIR.findall(found[0])}
+            parsed.structured_data = {"": pairs}
+        return
+    parsed.message = text[end + 1 :].removeprefix("\ufeff")
+    parsed.structured_text = text[start:end]
 
 
 def parse_3164(text: str, start: int, priority: int | None, clock: Clock, observed_ns: int) -> SyslogMessage:
     """Read what follows the priority at `start` as RFC 3164: any of time, host and tag may be missing."""
     parsed = SyslogMessage(text[start:], priority)
-    begin = start
-    while text.startswith(" ", begin):
-        begin += 1
+    begin = _skip_blanks(text, start)
     time = clock.read(text, begin, observed_ns)
-    if time is None:
-        lead = _CISCO_LEAD.match(text, begin)
-        if lead and lead.end() > begin:
-            time = clock.read(text, lead.end(), observed_ns)
-            parsed.host = lead["host"] if time else None
+    if time is None and (lead := _CISCO_LEAD.match(text, begin)) and lead.end() > begin:
+        time = clock.read(text, lead.end(), observed_ns)
+        parsed.host = lead["host"] if time else None
     if time is None:
         if priority is not None:
-            _read_tag(parsed, text, begin, bare=False)
+            _read_without_time(parsed, text, begin)
         return parsed
     parsed.time_ns, parsed.zoneless = time.ns, time.zoneless
-    end = time.end
-    if text.startswith(":", end):
-        end += 1
-    while text.startswith(" ", end):
-        end += 1
+    plain = _PLAIN_HEADER.match(text, time.end)
+    if plain and parsed.host is None and plain[1] != plain[2]:
+        parsed.host, parsed.app, parsed.procid = plain.groups()
+        parsed.message = text[plain.end() :]
+        return parsed
+    end = _skip_blanks(text, time.end + text.startswith(":", time.end))
+    end, time = _read_later_header(parsed, text, end, time, clock, observed_ns)
+    parsed.time_ns, parsed.zoneless = time.ns, time.zoneless
     read_host_and_tag(parsed, text, end)
     return parsed
+
+
+def _read_later_header(
+    parsed: SyslogMessage, text: str, end: int, time: Time, clock: Clock, observed_ns: int
+) -> tuple[int, Time]:
+    """Read a second time, with or without the name of a relay before it; the writer's own is the second."""
+    if _TIME_SIGN.match(text, end) and (later := clock.read(text, end, observed_ns)):
+        return _skip_blanks(text, later.end + text.startswith(":", later.end)), later
+    space = text.find(" ", end, end + _MAX_HOST)
+    if space < 0 or _TIME_SIGN.match(text, space + 1) is None or _HOST.match(text[end:space]) is None:
+        return end, time
+    later = clock.read(text, space + 1, observed_ns)
+    if later is None:
+        return end, time
+    parsed.relay = text[end:space]
+    return _skip_blanks(text, later.end + text.startswith(":", later.end)), later
+
+
+def _read_without_time(parsed: SyslogMessage, text: str, begin: int) -> None:
+    """Read what stands before a message that has no time: Cisco's uptime, a host before a tag, or a tag alone."""
+    if uptime := _UPTIME.match(text, begin):
+        parsed.host = uptime["host"]
+        begin = uptime.end()
+    elif host := _HOST_WITHOUT_TIME.match(text, begin):
+        parsed.host = host[1]
+        begin = host.end()
+    _read_tag(parsed, text, begin, bare=False)
+
+
+def _skip_blanks(text: str, start: int) -> int:
+    while text.startswith(" ", start):
+        start += 1
+    return start
 
 
 def read_host_and_tag(parsed: SyslogMessage, text: str, start: int, bare: bool = True) -> None:
@@ -162,22 +240,53 @@ def read_host_and_tag(parsed: SyslogMessage, text: str, start: int, bare: bool =
         _read_tag(parsed, text, start, bare)
         return
     parsed.host = word
-    while text.startswith(" ", space):
-        space += 1
+    space = _skip_blanks(text, space)
+    if text.startswith(": ", space):  # Cisco's firewalls
+        space += 2
     _read_tag(parsed, text, space, bare)
 
 
 def _read_tag(parsed: SyslogMessage, text: str, start: int, bare: bool) -> None:
     """Read the tag at `start`; without its colon or process id only where `bare`."""
     begin = start + 3 if text.startswith("-- ", start) else start
+    if text.startswith(_RECORDS, begin):
+        parsed.message = text[begin:]
+        return
+    found = _SESSION_TAG.match(text, begin) if "(" in text[begin : begin + 33] else None
+    if found:
+        parsed.app = found["app"]
+        _read_session(parsed, found["who"])
+        parsed.message = text[found.end() :]
+        return
     found = _TAG.match(text, begin) or (_SPACED_TAG.match(text, begin) if bare else None)
     if found:
         parsed.app, parsed.procid = found["app"], found["pid"]
     elif bare and not _REPEATED.match(text, begin):
-        found = _BARE_TAG.match(text, begin)
+        found = _WORDS_TAG.match(text, begin) or _BARE_TAG.match(text, begin)
         if found:
             parsed.app = found["app"]
     parsed.message = text[found.end() if found else start :]
+    if found and parsed.app:
+        _read_second_tag(parsed)
+
+
+def _read_session(parsed: SyslogMessage, who: str) -> None:
+    """Read user and address out of `info@example.com,203.0.113.4,sasl:login`."""
+    user, _, rest = who.partition(",")
+    parsed.user = user or None
+    parsed.src_ip = rest.partition(",")[0] or None
+
+
+def _read_second_tag(parsed: SyslogMessage) -> None:
+    """Read the program's own tag behind that of the device, and a mnemonic behind the program."""
+    app = parsed.app or ""
+    is_device = parsed.procid == "-" or app == parsed.host or ("," in app and _DEVICE_TAG.fullmatch(app))
+    if is_device and (second := _SECOND_TAG.match(parsed.message)) and (second["pid"] or app != parsed.host):
+        parsed.app, parsed.procid = second["app"], second["pid"]
+        parsed.message = parsed.message[second.end() :]
+    elif parsed.message.startswith("%") and (mnemonic := _MNEMONIC.match(parsed.message)):
+        parsed.msgid = mnemonic[1]
+        parsed.message = parsed.message[mnemonic.end() :]
 
 
 def _read_structured_data(text: str, start: int) -> tuple[dict[str, dict[str, str]] | None, int]:
@@ -213,5 +322,5 @@ def _check_lengths(parsed: SyslogMessage) -> SyslogMessage:
     return parsed
 
 
-def _nil(value: str) -> str | None:
+def _nil(value: str | None) -> str | None:
     return None if value == "-" else value

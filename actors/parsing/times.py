@@ -1,16 +1,20 @@
 """When a record says that it happened: the usual ways to write a time, found at a given place of a text.
 
-A time without a zone is in the zone of its source. A time without a year is in the year that puts it nearest to the
-moment when the record was observed, so that December read in January is last year's and 29 February is in a leap year.
+A time without a zone is in the zone of its source; a zone's name is the source's own where that zone uses it (`zones.py`).
+A time without a year is in the newest year that puts it no more than a day behind the moment when the record was observed:
+logs speak of the past, so December read in January is last year's, and 29 February is in a leap year. Of two ways to read
+`05/11/2026` the one that happened when the record came is right; else the month stands first.
 Every repeated second costs one look-up: the written second is the key of a bounded cache, the fraction is added after.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 
+from actors.parsing.zones import ZONE_NAMES, offset_of
 from protocol.clock import NS_PER_S
 
 _MONTH_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
@@ -23,8 +27,14 @@ _DAY_NS = 86_400 * NS_PER_S
 _MONTH = r"(?P<month>(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.?)"
 _DAY = r"(?P<day>0?[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?P<hour>\d\d?):(?P<minute>\d\d?):(?P<second>\d\d?)"
-_FRACTION = r"(?:[.,](?P<fraction>\d+))?"
-_ZONE = r"(?P<zone>Z\b|[+-]\d\d:?\d\d(?!\d)|[+-]\d\d(?![\d:])| [+-]\d{4}(?!\d)| [+-]\d\d:\d\d(?!\d)| (?:UTC|GMT)\b)?"
+_NAMED_ZONE = rf"(?:{'|'.join(sorted(ZONE_NAMES, key=len, reverse=True))})"
+_HALF = r"(?: ?(?P<half>[AP])\.?M\b\.?)?"
+_FRACTION = r"(?:[.,](?P<fraction>\d+))?" + _HALF
+_OFFSET = r"[+-]\d\d(?::?\d\d(?!\d)|(?![\d:]))"
+_ZONE = (
+    rf"(?P<zone>Z\b| ?{_OFFSET}| (?-i:(?:UTC|GMT)[+-]\d{{1,2}}(?::\d\d)?(?![\d:])|{_NAMED_ZONE})(?![\w.@-])"
+    rf"| \((?-i:{_NAMED_ZONE})\))?"
+)
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 
 _SHAPES = (
@@ -32,18 +42,31 @@ _SHAPES = (
     (
         "0123456789",
         _YEAR + r"[-/.:](?P<month>\d\d?)[-/.:]" + _DAY + r"(?:[T_:-]| {1,3}| - )"
-        r"(?P<hour>\d\d?)[:.](?P<minute>\d\d)[:.](?P<second>\d\d)(?:[.,:](?P<fraction>\d+))?" + _ZONE,
+        r"(?P<hour>\d\d?)[:.](?P<minute>\d\d)[:.](?P<second>\d\d)(?:[.,:](?P<fraction>\d+))?" + _HALF + _ZONE,
     ),
     # Jun 14 15:16:01, Sun Dec 04 04:47:44 2005, Apr 15 2007 21:28:13, Apr 15 21:28:13 2007
     (
         "abcdefghijklmnopqrstuvwxyz",
-        r"(?:[A-Z][a-z]{2},? +)?" + _MONTH + r" +" + _DAY + r",?(?: +" + _YEAR + r")? +" + _CLOCK + _FRACTION
-        + r"(?: (?P<year2>(?:19|20)\d\d)(?![\d:]))?" + _ZONE,
+        r"(?:[A-Z][a-z]{2,8},? +)?" + _MONTH + r" +" + _DAY + r",?(?: +" + _YEAR + r",?)? +" + _CLOCK + _FRACTION
+        + rf"(?: (?P<zone2>(?-i:{_NAMED_ZONE}))(?= (?:19|20)\d\d\b))?(?: (?P<year2>(?:19|20)\d\d)(?![\d:/-]))?" + _ZONE,
     ),
-    # 03/Nov/2026:10:00:00 +0100, 22-Jan-2013 22:28:21 +0200, 14 Jun 2026 15:16:01
+    # 03/Nov/2026:10:00:00 +0100, 22-Jan-2013 22:28:21 +0200, 14 Jun 2026 15:16:01, 26Nov2026 10:40:02
     (
         "0123456789abcdefghijklmnopqrstuvwxyz",
-        r"(?:[A-Z][a-z]{2},? +)?" + _DAY + r"[-/ ]" + _MONTH + r"[-/ ]" + _YEAR + r"[: T]" + _CLOCK + _FRACTION + _ZONE,
+        r"(?:[A-Z][a-z]{2,8},? +)?" + _DAY + r"[-/ ]?" + _MONTH + r"[-/ ]?" + _YEAR + r",?[: T]" + _CLOCK + _FRACTION + _ZONE,
+    ),
+    # 2026 Nov 26 10:27:28 UTC, 2026-Nov-26 10:27:28.123
+    ("0123456789", _YEAR + r"[-/ ]" + _MONTH + r"[-/ ] ?" + _DAY + r"[: T]" + _CLOCK + _FRACTION + _ZONE),
+    # 10:27:28.123 UTC Thu Nov 26 2026
+    (
+        "0123456789",
+        _CLOCK + _FRACTION + _ZONE + r" (?:[A-Z][a-z]{2},? )?" + _MONTH + r" +" + _DAY + r",? +(?P<year2>(?:19|20)\d\d)(?!\d)",
+    ),
+    # 2026-W48-4T10:27:28Z, 2026-330T10:27:28Z
+    (
+        "0123456789",
+        _YEAR + r"-?(?:W(?P<week>[0-5]\d)-?(?P<weekday>[1-7])|(?P<ordinal>[0-3]\d\d))T"
+        r"(?P<hour>\d\d):?(?P<minute>\d\d):?(?P<second>\d\d)" + _FRACTION + _ZONE,
     ),
     # 20171223-22:15:29:606, 20171224-0:2:37:24, 20171223T221529
     (
@@ -62,17 +85,20 @@ _SHAPES = (
         r"(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d) {1,2}(?P<hour>\d\d?):?(?P<minute>\d\d):?(?P<second>\d\d)(?![\d:])"
         + _FRACTION,
     ),
-    # 17/06/09 20:10:40
-    ("0123456789", r"(?P<year>\d\d)[/-](?P<month>\d\d)[/-](?P<day>\d\d)[ T]" + _CLOCK + _FRACTION + _ZONE),
+    # 17/06/09 20:10:40, 11/26/26 10:40:02:123 CET
+    (
+        "0123456789",
+        r"(?P<short>\d\d?[/.-]\d\d?[/.-]\d\d)[ T]" + _CLOCK + r"(?:[.,:](?P<fraction>\d+))?" + _HALF + _ZONE,
+    ),
     # 06/27/2014 17:51:19, 27.06.2014 17:51:19
     (
         "0123456789",
-        r"(?P<one>\d\d?)[/.-](?P<two>\d\d?)[/.-]" + _YEAR + r"(?:,? | - )" + _CLOCK + _FRACTION + _ZONE,
+        r"(?P<one>\d\d?)[/.-](?P<two>\d\d?)[/.-]" + _YEAR + r"(?:,? | - |T)" + _CLOCK + _FRACTION + _ZONE,
     ),
     # 03-17 16:13:38.811, 10.30 16:49:06
     ("0123456789", r"(?P<month>\d\d)[-./](?P<day>\d\d) " + _CLOCK + _FRACTION),
     # 1117838570, 1364481363.243, 1117838570123
-    ("0123456789", r"(?P<epoch>[12]\d{9}(?:\d{3}){0,3})(?:\.(?P<fraction>\d{1,9}))?(?![\w.:/-])"),
+    ("0123456789", r"(?P<epoch>[12]\d{9}(?:\d{3}){0,3})(?:\.(?P<fraction>\d+))?(?![\w.:/-])"),
 )  # fmt: skip
 
 _COMPILED = tuple((set(first), re.compile(shape, re.IGNORECASE)) for first, shape in _SHAPES)
@@ -80,7 +106,10 @@ _BY_FIRST = {
     letter: tuple(shape for first, shape in _COMPILED if letter.lower() in first)
     for letter in "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 }
-_MAY_GO_ON = frozenset("+-12UGug")  # after a space: a zone or a year
+_MAY_GO_ON = frozenset("+-12(AaPpUG")  # after a space: a zone, a year, half a day
+_ZONE_BEGINNINGS = frozenset(name[:3] for name in ZONE_NAMES)
+_ZONE_AFTER = re.compile(rf" {_NAMED_ZONE}(?![\w.@-])")
+_NOW_NS = 2 * _DAY_NS  # a record that is read as it is written says a time no further off
 _MONTH_STARTS = frozenset("JFMASONDTWjfmasondtw")  # months and days of the week
 
 
@@ -166,29 +195,38 @@ class Clock:
         epoch = parts.get("epoch")
         if epoch:
             return int(epoch) * 10 ** (19 - len(epoch)), False, False
-        year_text = parts.get("year") or parts.get("year2")
-        zone, zoneless = self._zone(parts.get("zone"))
-        month, day = _month_and_day(parts)
-        clock = (int(parts["hour"] or 0), int(parts["minute"] or 0), int(parts["second"] or 0))
-        if year_text is None:
-            return _nearest_year(month, day, clock, zone, observed_ns, zoneless)
-        year = int(year_text)
-        if year < 100:
-            year += 2000 if year < 70 else 1900
-        ns = _to_ns(year, month, day, clock, zone)
-        return None if ns is None else (ns, zoneless, False)
+        clock = _clock(parts)
+        if clock is None:
+            return None
+        dates = list(_dates(parts, observed_ns))
+        zone, zoneless = self._zone(parts.get("zone") or parts.get("zone2"), dates[0][0])
+        if dates[0][0] is None:
+            _, month, day = dates[0]
+            return _newest_year(month, day, clock, zone, observed_ns, zoneless)
+        moments = [_to_ns(year or 0, month, day, clock, zone) for year, month, day in dates]
+        valid = [moment for moment in moments if moment is not None]
+        if not valid:
+            return None
+        now = [moment for moment in valid if abs(moment - observed_ns) <= _NOW_NS]
+        return now[0] if now else valid[0], zoneless, False
 
-    def _zone(self, written: str | None) -> tuple[tzinfo, bool]:
+    def _zone(self, written: str | None, year: int | None) -> tuple[tzinfo, bool]:
+        """Return the zone that is written, and whether none is."""
         if not written:
             return self.zone, True
-        written = written.strip().upper()
-        if written[0] not in "+-":
+        written = written.strip(" ()")
+        if written in "Zz":
             return UTC, False
-        digits = written[1:].replace(":", "").ljust(4, "0")
-        offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-        if int(digits[:2]) > 23 or int(digits[2:]) > 59:
+        name = written.rstrip("0123456789:+-").upper()
+        signed = written[len(name) :]
+        if not signed:
+            offset = offset_of(name, self.zone, year)
+            return (self.zone, True) if offset is None else (timezone(offset), False)
+        hours, _, minutes = signed[1:].partition(":") if ":" in signed else (signed[1:3], "", signed[3:])
+        if int(hours) > 23 or int(minutes or 0) > 59:
             return self.zone, True
-        return timezone(-offset if written[0] == "-" else offset), False
+        shift = timedelta(hours=int(hours), minutes=int(minutes or 0))
+        return timezone(-shift if signed[0] == "-" else shift), False
 
 
 def _finish_plain(text: str, end: int, known: tuple[int, bool, bool]) -> Time | None:
@@ -202,15 +240,58 @@ def _finish_plain(text: str, end: int, known: tuple[int, bool, bool]) -> Time | 
     following = text[end : end + 2]
     if following and (following[0] not in " ]|" or following[1:] in _MAY_GO_ON):
         return None
+    if text[end + 1 : end + 4] in _ZONE_BEGINNINGS and _ZONE_AFTER.match(text, end):
+        return None
     return Time(known[0] + extra_ns, end, known[1], known[2])
 
 
-def _month_and_day(parts: dict[str, str | None]) -> tuple[int, int]:
-    if "one" in parts:
+def _clock(parts: dict[str, str | None]) -> tuple[int, int, int] | None:
+    """Return hour, minute and second; None for an hour that no half of a day has."""
+    hour = int(parts["hour"] or 0)
+    half = parts.get("half")
+    if half:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if half in "Pp" else 0)
+    return hour, int(parts["minute"] or 0), int(parts["second"] or 0)
+
+
+def _dates(parts: dict[str, str | None], observed_ns: int) -> Iterator[tuple[int | None, int, int]]:
+    """Yield year (None: not written), month and day in each way that they can be read, the usual one first."""
+    year_text = parts.get("year") or parts.get("year2")
+    year = int(year_text) if year_text else None
+    if year is not None and year < 100:
+        year = _century(year)
+    if parts.get("short"):
+        one, two, three = map(int, re.split(r"[/.-]", parts["short"] or ""))
+        orders = [(one, two, three), (three, one, two), (three, two, one)]
+        orders.sort(key=lambda order: not (1 <= order[1] <= 12 and 1 <= order[2] <= 31))
+        yield from ((_century(short), month, day) for short, month, day in orders)
+    elif parts.get("one"):
         one, two = int(parts["one"] or 0), int(parts["two"] or 0)
-        return (two, one) if one > 12 else (one, two)
-    month = parts["month"] or ""
-    return int(month) if month.isdecimal() else _MONTHS.get(month[:3].lower(), 0), int(parts["day"] or 0)
+        yield from ((year, month, day) for month, day in ([(two, one)] if one > 12 else [(one, two), (two, one)]))
+    elif parts.get("week"):
+        yield from _iso_week(year or 0, int(parts["week"] or 0), int(parts["weekday"] or 0))
+    elif parts.get("ordinal"):
+        day_of_year = date(year or 1, 1, 1) + timedelta(days=int(parts["ordinal"] or 0) - 1)
+        yield day_of_year.year, day_of_year.month, day_of_year.day
+    else:
+        month = parts["month"] or ""
+        number = int(month) if month.isdecimal() else _MONTHS.get(month[:3].lower(), 0)
+        yield year, number, int(parts["day"] or 0)
+
+
+def _iso_week(year: int, week: int, weekday: int) -> Iterator[tuple[int, int, int]]:
+    try:
+        day = date.fromisocalendar(year, week, weekday)
+    except ValueError:
+        yield year, 0, 0
+    else:
+        yield day.year, day.month, day.day
+
+
+def _century(year: int) -> int:
+    return year + (2000 if year < 70 else 1900)
 
 
 def _to_ns(year: int, month: int, day: int, clock: tuple[int, int, int], zone: tzinfo) -> int | None:
@@ -224,14 +305,13 @@ def _to_ns(year: int, month: int, day: int, clock: tuple[int, int, int], zone: t
     return (elapsed.days * 86_400 + elapsed.seconds + leap) * NS_PER_S
 
 
-def _nearest_year(
+def _newest_year(
     month: int, day: int, clock: tuple[int, int, int], zone: tzinfo, observed_ns: int, zoneless: bool
 ) -> tuple[int, bool, bool] | None:
-    """Return the moment in the year that puts it nearest to `observed_ns`; leap years are at most eight years apart."""
+    """Return the moment in the newest year that puts it at most a day behind `observed_ns`; eight years hold a leap year."""
     this_year = date.fromordinal(719_163 + max(-719_162, min(observed_ns // _DAY_NS, 2_932_896))).year
-    for reach in (1, 8):
-        moments = [_to_ns(this_year + step, month, day, clock, zone) for step in range(-reach, reach + 1)]
-        valid = [moment for moment in moments if moment is not None]
-        if valid:
-            return min(valid, key=lambda moment: abs(moment - observed_ns)), zoneless, True
+    for year in range(this_year + 1, this_year - 9, -1):
+        moment = _to_ns(year, month, day, clock, zone)
+        if moment is not None and moment <= observed_ns + _DAY_NS:
+            return moment, zoneless, True
     return None

@@ -10,20 +10,30 @@ import re
 from collections.abc import Iterator
 
 _NAME = r"[\"'`<(\[]?([^\s\"'`<>()\[\],;:=|/]{1,64})"
+_ADDRESS = r"[\da-zA-Z.:%_-]{2,64}"
+_CHOSEN_NAME = r"(\S[^\r\n]{0,255})"  # by whoever tries, ` from 192.0.2.1` in it included: it reaches to the last `from`
 _SPACED_NAME = r"([^\s\"'<>][^\r\n\"'<>]{0,64}?)"  # may hold spaces
 
 # (sign, pattern); group 1 (and 2) is a name.
 _PHRASES = tuple(
     (sign, re.compile(pattern))
     for sign, pattern in (
-        (" from ", rf"(?:Failed|Accepted|Postponed|Partial) \S{{1,64}} for (?:i\w+ user )?{_SPACED_NAME} from "),
+        (" from ", rf"(?:Failed|Postponed|Partial) \S{{1,64}} for (?:i\w+ user )?{_CHOSEN_NAME} from {_ADDRESS}(?: port|$)"),
+        ("Accepted ", rf"Accepted \S{{1,64}} for {_SPACED_NAME} from "),
         ("or user ", rf"(?:failure|failed|denied|password) for user {_SPACED_NAME} from "),
-        ("nvalid user", r"[Ii]nvalid user (\S[^\r\n]{0,64}?)(?= from | \d|$)"),
+        ("nvalid user", rf"[Ii]nvalid user {_CHOSEN_NAME}(?= from {_ADDRESS}(?: port \d{{1,5}}(?: ssh2)?(?: \[preauth\])?)?$)"),
+        ("nvalid user", r"[Ii]nvalid user (\S[^\r\n]{0,64}?)(?= from | [\da-fA-F]{1,4}[.:]|$)"),
         ("llegal user", r"[Ii]llegal user (\S{1,64})"),
+        ('" :', r'"(?:e?mail|user|username|user_name|login|account)" : "([^"\r\n]{1,128})"'),
+        ('":', r'"(?:e?mail|user|username|user_name|login|account)": ?"([^"\r\n]{1,128})"'),
+        ("] ", r"^(?:\[pid \d{1,10}\] )?\[([^\]\s]{1,64})\] (?:FAIL|OK) [A-Z]{3,16}"),
+        (" - ", r"^([\w.@$+-]{1,64}) - (?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f]{1,4}:[\da-f:]{2,39})(?![\w.])"),
+        ("using ", r"\b[Ll]og ?in using \"([^\"\r\n]{1,128})\""),
+        ("@", r"\b[Ll]og ?in (?:for |of |as )?([\w.+$-]{1,64})@(?=[\d\[])"),
         ("exceeded for", rf"exceeded for (?:(?:invalid|illegal) user )?{_NAME}"),
         ("denied: ", rf"user denied: {_NAME}"),
         (" by ", r" by ([\w.@$-]{1,64})\(uid="),
-        (" : ", r"^ *([\w.@$-]{1,64}) : (?:TTY|PWD|USER|\d+ incorrect|user NOT|command not)"),
+        (" : ", r"^ *(?:[\w.-]{1,64}\\)?([\w.@$-]{1,64}) : (?:TTY|PWD|USER|TSID|[\w(][\w ',()-]{2,80} ;)"),
         ("(to ", r"\(to ([\w.@$-]{1,64})\) ([\w.@$-]{1,64}) on "),
         ("su", r"(?:Successful|FAILED) su for ([\w.@$-]{1,64}) by ([\w.@$-]{1,64})"),
         ("su", r"su: (?:BAD SU )?([\w.@$-]{1,64}) to ([\w.@$-]{1,64}) on "),
@@ -53,9 +63,20 @@ _AFTER_USER = re.compile(
     rf"(?P<sure>[\"'](?=[ @,.:)]|$)"
     r"| (?:\(\d{1,10}\)|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
 )
+# What stands behind the word, where its form alone says that it is a name: `user [CORP]\\[ann]`, `[user: ann]`, `Users: ann,`,
+# `user = ann`, `user ann: authentication failure`.
+_USER_FORMS = re.compile(
+    r"sers? ?(?:\[[^\]\r\n]{0,64}\]\\)?\[(?P<bracketed>[^\]\s]{1,128})\]"
+    r"|ser(?:[Nn]ame)?[:=] ?(?P<closed>[^\]\s]{1,128})\]"
+    r"|sers: (?P<listed>[^\s,;]{1,128})[,;]"
+    r"|ser(?: ?[Nn]ame)? = (?P<equal>[^\s,;:<>\[\]\"']{1,128})"
+    r"|ser (?P<colon>[\w.@$+-]{1,64}): "
+    r"(?:authentication|password|log[io]n|no such|unknown|not found|invalid|account|access|denied|user)"
+)
 _LEADS_WORDS = """
 for of by from to with unknown invalid nonexistent authenticating delete new add denied local existing
 """
+_FORM_SIGNS = frozenset("s [:=nN")
 _LEADS = frozenset(_LEADS_WORDS.split())
 
 _PAIR = re.compile(
@@ -64,12 +85,14 @@ _PAIR = re.compile(
     r"=[\"']?(?:<)?([^\s\"',;<>()\[\]|]{1,64})"
 )
 
+_MAX_DOMAIN = 64
 _NOT_NAMES_WORDS = """
 unknown none null nil unset anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
 name id ids authentication authorization agent account input login logon session sessions level space mode group
 groups failed found given logging sha1 password invalid ip global list username 2fa attempt attempts using via port
 tty pts interface data info information does doesn that this request process unit manager service domain error
 connection no can cannot could should would will are be been who which user users when if of root@ logged undefined db invalid
+illegal
 """
 _NOT_NAMES = frozenset(_NOT_NAMES_WORDS.split())
 
@@ -80,14 +103,14 @@ def find_users(text: str) -> Iterator[tuple[int, str]]:
         if sign in text:
             for found in phrase.finditer(text):
                 for group in range(1, (phrase.groups or 0) + 1):
-                    name = found[group].strip("\"'`<>()[]{}.,:;").rstrip()
+                    name = without_domain(found[group].strip("\"'`<>()[]{}.,:;").rstrip())
                     if is_user_name(name):
                         yield found.start(group), name
     if "ser" in text or "USER" in text:
         yield from _after_user(text)
     if "=" in text:
         for found in _PAIR.finditer(text):
-            name = found[1].rstrip(".:")
+            name = without_domain(found[1].rstrip(".:"))
             if is_user_name(name):
                 yield found.start(1), name
 
@@ -104,7 +127,18 @@ def _after_user(text: str) -> Iterator[tuple[int, str]]:
             name = found[3].rstrip(".")
             if alone and sure and is_user_name(name):
                 yield found.start(3), name
+        if text[place - 1] in "uU" and text[place + 3 : place + 4] in _FORM_SIGNS and (form := _USER_FORMS.match(text, place)):
+            kind = form.lastgroup or ""
+            name = without_domain(form[kind].strip("<>\"'"))
+            if (kind != "closed" or text[place - 2 : place - 1] == "[") and is_user_name(name):
+                yield form.start(kind), name
         place = text.find("ser", place + 3)
+
+
+def without_domain(name: str) -> str:
+    """Return a name without the domain before it, as Windows writes it: `CORP\\ann` is `ann`."""
+    domain, backslash, rest = name.rpartition("\\")
+    return rest if backslash and domain and rest and len(domain) <= _MAX_DOMAIN and " " not in domain else name
 
 
 def is_user_name(name: str) -> bool:

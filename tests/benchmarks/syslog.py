@@ -175,7 +175,7 @@ def main() -> int:
     if not (data / "syslog_vectors.jsonl").exists():
         print(f"no syslog_vectors.jsonl in {data}; name its folder with --data", file=sys.stderr)
         return 2
-    budapest, observed_ns = Clock(ZoneInfo("Europe/Budapest")), parse_time("2019-07-01T00:00:00Z")
+    budapest, observed_ns = Clock(ZoneInfo("Europe/Budapest")), parse_time("2019-12-01T00:00:00Z")
     results = []
     for line in (data / "syslog_vectors.jsonl").read_text().splitlines():
         row = json.loads(line)

@@ -74,11 +74,11 @@ def test_the_template_is_that_of_the_same_message_over_syslog() -> None:
     assert first.entities == second.entities
 
 
-def test_a_message_that_names_its_own_level_may_be_worse_than_the_priority_of_its_stream() -> None:
+def test_the_level_that_a_message_names_goes_before_the_priority_of_its_stream() -> None:
     message = b'{"level": "error", "msg": "cannot connect", "peer": "db-1"}'
     event = read(entry(PRIORITY=b"6", MESSAGE=message))
     assert event.severity == 17 and event.fields["peer"] == "db-1"
-    assert read(entry(PRIORITY=b"3", MESSAGE=b'{"level": "info", "msg": "x"}')).severity == 17
+    assert read(entry(PRIORITY=b"3", MESSAGE=b'{"level": "info", "msg": "x"}')).severity == 9
 
 
 def test_binary_and_repeated_and_missing_fields() -> None:

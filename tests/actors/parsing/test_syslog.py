@@ -67,15 +67,31 @@ def test_rfc_3164_as_it_is_met(
         b"<192>1 - - - - - -",
         b"<002>1 - - - - - -",
         b"<>x",
-        b"<1>1 2026-13-01T00:00:00Z - - - - -",
-        b"<1>1 - - - - - [a][a] duplicate",
-        b'<1>1 - - - - - [a k="]"] x',
         b"<1>2 ",
     ],
 )
 def test_what_is_not_valid_is_a_message_as_a_whole(body: bytes) -> None:
     parsed = read(body)
     assert parsed.message == body.decode()
+    assert parsed.error
+
+
+@pytest.mark.parametrize(
+    ("body", "host", "app", "message"),
+    [
+        (b"<1>1 2026-13-01T00:00:00Z web1 - - - -", "web1", None, ""),
+        (b"<1>1 - - - - - [a][a] duplicate", None, None, "[a][a] duplicate"),
+        (b'<1>1 - - - - - [a k="]"] x', None, None, '[a k="]"] x'),
+        (b"<1>1 2026-05-13T15:29:59Z web1 app 12 - refused by 192.0.2.1", "web1", "app", "refused by 192.0.2.1"),
+        (b"<1>1 2026-05-13T15:29:59Z web1 app", "web1", "app", ""),
+        (b'<1>1 2026-05-13T15:29:59Z fw1 CP 1 - [action:"Drop"; n:"1"]', "fw1", "CP", '[action:"Drop"; n:"1"]'),
+    ],
+)
+def test_a_fault_behind_the_header_of_rfc_5424_is_noted_and_the_rest_kept(
+    body: bytes, host: str | None, app: str | None, message: str
+) -> None:
+    parsed = read(body)
+    assert (parsed.host, parsed.app, parsed.message) == (host, app, message)
     assert parsed.error
 
 

@@ -15,7 +15,7 @@ from protocol.records import Entity
 
 _SIGNS = tuple(
     (
-        'from |from=|from ip |from: |client |client: |client "|client=|rip=|ip=|ip: |ip address |remote |rhost=|host |'
+        'from |from=|from ip |from: |client |client: |client "|client=|rip=|ip=|ip = |ip: |ip address |remote |rhost=|host |'
         'source |src=|src_ip=|peer |attacker \'|address=|address: |ip": "|ip":"|for \'|from <|from [|from ip=|client=[|'
         "from::ffff:|from ::ffff:|from '|from \"|addr="
     ).split("|")
