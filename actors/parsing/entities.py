@@ -75,7 +75,7 @@ def find_entities(message: str, fields: dict[str, Any], structured: bool = False
     if isinstance(text, str):
         found = list(_search(text[:MAX_SCANNED]))
         found.sort()
-        if " from " in text and any([kind == "user" and " " in value for _, kind, value in found]):
+        if " from " in text and any(kind == "user" and " " in value for _, kind, value in found):
             found = _without_names(found)
     known = dict.fromkeys([each[1:] for each in found])
     if fields and len(known) < MAX_ENTITIES:
