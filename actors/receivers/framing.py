@@ -1,18 +1,23 @@
-"""Syslog messages cut out of a byte stream (RFC 6587): octet counting and newline framing, told apart at every message.
+"""Syslog messages cut out of a byte stream (RFC 6587): octet counting or newline framing, told apart once per connection.
 
-A frame that starts with a digit other than 0, up to eight digits, a space and `<` is octet counted (section 3.4.1);
-anything else ends at a newline or NUL (section 3.4.2). Telling per message, not per connection, costs a look at ten
-bytes and survives senders that restart in another mode behind one relay. A message longer than the bound is handed on
-cut, the rest of its frame is skipped, and the connection lives. Memory: at most one message and one chunk.
+A first frame that starts with a number of at most the longest message, a space and a priority is taken for octet counted
+(section 3.4.1), unless a line end and a priority stand within it; the second frame confirms it or not. Else messages end at a
+newline or NUL (section 3.4.2) for as long as the connection lasts. So no text that a relay passes on in lines is taken for a
+count and swallows what follows. Where a sender that counts leaves a count out, that message is read to its line end.
+
+A message longer than the bound is handed on cut, the rest of its frame is skipped, and the connection lives. Memory: at
+most one message and one chunk.
 """
 
 from __future__ import annotations
 
 import re
 
-_COUNT = re.compile(rb"[1-9][0-9]{0,8} (?=<)")
-_COUNT_SO_FAR = re.compile(rb"[1-9][0-9]{0,8}(?: |$)")
-_LONGEST_COUNT = 10  # nine digits and a space
+_COUNT = re.compile(rb"[1-9][0-9]{0,7} (?=<[0-9]{1,3}>)")
+_COUNT_SO_FAR = re.compile(rb"[1-9][0-9]{0,7}(?: (?:<[0-9]{0,3})?)?")
+_LONGEST_COUNT = 13  # eight digits, a space and a priority that is not closed
+_MAX_COUNT = 1 << 24  # of a sender that is known to count; the message is cut
+_LINES_WITHIN = re.compile(rb"\n<[0-9]{1,3}>")
 _TRAILER = re.compile(rb"[\n\x00]")
 _LEFTOVERS = b"\r\n\x00"
 
@@ -27,6 +32,8 @@ class Framing:
             raise ValueError(f"max_message_bytes must be at least 1, not {max_message_bytes}")
         self.max_message_bytes = max_message_bytes
         self.cut_messages_total = 0
+        self._counts: bool | None = None  # whether the sender counts octets; None: not yet confirmed
+        self._began = False  # a first frame was counted, and waits for its confirmation
         self._buffer = bytearray()
         self._skip_bytes = 0  # of an overlong octet-counted frame, still to come
         self._skip_line = False  # the rest of an overlong line is still to come
@@ -49,7 +56,7 @@ class Framing:
         if self._skip_line or self._skip_bytes:
             self._skip_line, self._skip_bytes = False, 0
             return []
-        counted = _COUNT.match(rest)
+        counted = None if self._counts is False else _COUNT.match(rest)
         body = (rest[counted.end() :] if counted else rest).strip(_LEFTOVERS)
         if not body:
             return []
@@ -66,12 +73,25 @@ class Framing:
             return self._skip_to_trailer(start)
         while start < len(buffer) and buffer[start] in _LEFTOVERS:
             start += 1  # between frames: trailers of senders that count and end lines as well
-        counted = _COUNT.match(buffer, start)
-        if counted:
-            return self._read_counted(counted.end(), int(counted.group()), start, messages)
-        if len(buffer) - start <= _LONGEST_COUNT and _COUNT_SO_FAR.fullmatch(buffer, start):
-            return start
+        if self._counts is not False:
+            if len(buffer) - start <= _LONGEST_COUNT and _COUNT_SO_FAR.fullmatch(buffer, start):
+                return start
+            counted = _COUNT.match(buffer, start)
+            length = int(counted.group()) if counted else 0
+            if counted and self._may_be(counted.end(), length):
+                end = self._read_counted(counted.end(), length, start, messages)
+                if end > start:
+                    self._counts, self._began = self._began or None, True
+                return end
+            if self._counts is None and start < len(buffer):
+                self._counts = False
         return self._read_line(start, messages)
+
+    def _may_be(self, body: int, length: int) -> bool:
+        """Tell whether a count can be one, as far as its frame is there."""
+        if self._counts:
+            return length <= _MAX_COUNT
+        return length <= self.max_message_bytes and not _LINES_WITHIN.search(self._buffer, body, body + length)
 
     def _read_counted(self, body: int, length: int, start: int, messages: list[Message]) -> int:
         available = len(self._buffer) - body
