@@ -177,6 +177,10 @@ def _add_history(app: Quart, door: Door) -> None:
     for name, read in (("events", rest.get_events), ("alerts", rest.get_alerts), ("templates", rest.get_templates)):
         app.add_url_rule(f"/api/v1/{name}", name, page(read), methods=["GET"])
 
+    @app.get("/api/v1/events/<event_id>")
+    async def event(event_id: str) -> Response:
+        return _json(await door.read(lambda: rest.get_event(door.reader, event_id)))
+
     @app.get("/api/v1/alerts/<alert_id>")
     async def alert(alert_id: str) -> Response:
         return _json(await door.read(lambda: rest.get_alert(door.reader, alert_id)))

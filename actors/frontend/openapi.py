@@ -30,6 +30,7 @@ _EVENT_FILTERS = [
     _parameter("template", _TEXT, "template id, as in drain_0042"),
     _parameter("min_score", {"type": "number", "minimum": 0, "maximum": 1}, "anomaly_score, at least"),
     _parameter("text", _TEXT, "words that are all in the message"),
+    _parameter("field.NAME", _TEXT, "value of the field NAME, dotted where it is nested: field.user=root, field.user.name=ann"),
 ]
 
 
@@ -148,6 +149,7 @@ def openapi() -> dict[str, Any]:
     """Return the description."""
     anything = {"type": "object"}
     alert = {**_get("one alert, with what explains it", _ref("Alert"))["get"]}
+    event = {**_get("one event, with its fields and its receiver", _ref("Event"))["get"]}
     entity = {**_get("an entity with its newest events and alerts", anything)["get"]}
     return {
         "openapi": "3.1.0",
@@ -158,6 +160,7 @@ def openapi() -> dict[str, Any]:
         },
         "paths": {
             "/api/v1/events": _get("events in commit order", _page("events", "Event"), [*_PAGED, *_EVENT_FILTERS]),
+            "/api/v1/events/{id}": {"get": event, "parameters": [_path_parameter("id", "ULID")]},
             "/api/v1/alerts": _get("alerts in commit order", _page("alerts", "Alert"), _PAGED),
             "/api/v1/alerts/{id}": {"get": alert, "parameters": [_path_parameter("id", "alr_ and a ULID")]},
             "/api/v1/entities/{uuid}": {"get": entity, "parameters": [_path_parameter("uuid", "UUID of an entity")]},

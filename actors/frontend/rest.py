@@ -16,6 +16,7 @@ from protocol.frames import alert_detail, alert_object, event_object, state_obje
 from protocol.identity import decode_ulid, template_name, template_number
 
 MAX_LIMIT = 1_000
+MAX_NAME = 256
 MAX_INTEGER = (1 << 63) - 1  # that SQLite can compare
 T = TypeVar("T")
 
@@ -47,12 +48,16 @@ class Page(msgspec.Struct):
         return msgspec.json.encode({self.name: self.objects, "next_cursor": cursor})
 
 
+FIELD = "field."  # and the name of a field
+FIELDS = "field.NAME"
+
+
 class Parameters:
     """The query string of one request; every error names the parameter and the values that it takes."""
 
     def __init__(self, given: Mapping[str, str], known: frozenset[str]) -> None:
         for name in given:
-            if name not in known:
+            if name not in known and not (name.startswith(FIELD) and FIELDS in known):
                 raise Problem(400, "Unknown parameter", f"{name[:40]!r} is not one of {', '.join(sorted(known))}")
         self._given = given
 
@@ -64,6 +69,13 @@ class Parameters:
             return read(text)
         except (ValueError, OverflowError) as error:
             raise Problem(400, "Bad parameter", f"{name} takes {takes}, not {text[:80]!r}") from error
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Return the fields that are asked for, and their values."""
+        wanted = tuple((name.removeprefix(FIELD), value) for name, value in self._given.items() if name.startswith(FIELD))
+        if any(not 0 < len(name) <= MAX_NAME for name, _ in wanted):
+            raise Problem(400, "Bad parameter", f"{FIELDS} takes a name of 1 to {MAX_NAME} characters")
+        return wanted
 
     def limit(self) -> int:
         return self.take("limit", _number(1, MAX_LIMIT), f"a number from 1 to {MAX_LIMIT}") or 100
@@ -148,7 +160,7 @@ def _uuid(text: str) -> str:
 
 
 EVENT_PARAMETERS = frozenset(
-    {"since", "until", "source", "severity", "template", "entity", "min_score", "text", "cursor", "order", "limit"}
+    {"since", "until", "source", "severity", "template", "entity", "min_score", "text", FIELDS, "cursor", "order", "limit"}
 )
 ALERT_PARAMETERS = frozenset({"since", "until", "source", "entity", "cursor", "order", "limit"})
 TEMPLATE_PARAMETERS = frozenset({"cursor", "limit"})
@@ -167,12 +179,24 @@ def get_events(reader: ReadableStore, given: Mapping[str, str]) -> Page:
         entity=parameters.take("entity", _uuid, "a UUID"),
         min_score=parameters.take("min_score", _ratio, "a number from 0 to 1"),
         text=parameters.take("text", str, "words"),
+        fields=parameters.fields(),
         cursor=parameters.cursor(),
         order=parameters.order(),
         limit=parameters.limit(),
     )
     events, cursor = _found(lambda: reader.events(query))
     return Page("events", [event_object(event) for event in events], cursor)
+
+
+def get_event(reader: ReadableStore, event_id: str) -> bytes:
+    """Return an event with its fields and the receiver that took it in."""
+    try:
+        _event_id(event_id)
+    except ValueError as error:
+        raise Problem(400, "Bad parameter", f"{event_id[:80]!r} is not the id of an event") from error
+    judged = _found(lambda: reader.event(event_id))
+    more = {"receiver": _found(lambda: reader.receiver(event_id)), "fields": judged.event.fields}
+    return msgspec.json.encode(msgspec.structs.asdict(event_object(judged)) | more)
 
 
 def get_alerts(reader: ReadableStore, given: Mapping[str, str]) -> Page:

@@ -10,7 +10,7 @@ import apsw
 from actors.storage import schema
 from actors.storage.day_reader import DayReader
 from actors.storage.migrations import layout_of
-from actors.storage.queries import EventQuery, UnknownId
+from actors.storage.queries import EventQuery, UnknownId, has_fields
 from protocol.identity import decode_ulid
 from protocol.messages import JudgedEvent, decode_judged_one
 
@@ -42,6 +42,9 @@ def _event_conditions(query: EventQuery) -> tuple[list[str], list[Any]]:
         if value is not None:
             conditions.append(sql)
             values.append(value)
+    for name, _ in query.fields:  # packed, a name stands as it is; its value is looked at below
+        conditions.append("instr(body, ?) > 0")
+        values.append(name.rpartition(".")[2].encode())
     return conditions, values
 
 
@@ -60,9 +63,13 @@ def read_page(days: DayReader, query: EventQuery) -> tuple[list[JudgedEvent], in
     for path in days.paths(query.order):
         with days.open(path) as day:
             if day is not None and (query.stream is None or layout_of(day) >= STREAMS_SINCE):
-                left = query.limit + 1 - len(rows)
+                left = -1 if query.fields else query.limit + 1 - len(rows)
                 for seq, body in day.execute(sql, [*values, *(value for _, value in bounds), left]):
-                    rows.append((seq, decode_judged_one(body)))
+                    judged = decode_judged_one(body)
+                    if not query.fields or has_fields(judged.event.fields, query.fields):
+                        rows.append((seq, judged))
+                        if len(rows) > query.limit:
+                            break
         if len(rows) > query.limit:
             break
     page = rows[: query.limit]
@@ -76,6 +83,19 @@ def read_event(days: DayReader, event_id: str) -> JudgedEvent:
         with days.open(path) as day:
             if day is not None and (row := _rows(day, "select body from events where id = ?", (number,))):
                 return decode_judged_one(row[0][0])
+    raise UnknownId(event_id)
+
+
+def read_receiver(days: DayReader, event_id: str) -> str:
+    """Return the name of the receiver that took an event in; "" if it is not known any more. Raises UnknownId."""
+    number = decode_ulid(event_id).to_bytes(16)
+    sql = """select receiver from position where tag =
+        (select tag from batches where seq <= (select seq from events where id = ?) order by seq desc limit 1)"""
+    for path in days.paths("desc"):
+        with days.open(path) as day:
+            if day is not None and _rows(day, "select 1 from events where id = ?", (number,)):
+                rows = _rows(day, sql, (number,))
+                return str(rows[0][0]) if rows else ""
     raise UnknownId(event_id)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import msgspec
 
 from protocol.messages import Action, JudgedEvent
+
+_MAX_NAME = 256
 
 Order = Literal["asc", "desc"]
 Template = tuple[int, str, int, int, int]  # id, template, events, first and last event time
@@ -25,9 +28,30 @@ class EventQuery(msgspec.Struct, frozen=True):
     entity: str | None = None  # UUID
     min_score: float | None = None
     text: str | None = None  # all these words are in the message
+    fields: tuple[tuple[str, str], ...] = ()  # names, dotted where nested, and what their values read as
     cursor: int | None = None  # commit sequence that the page before ended with
     order: Order = "asc"
     limit: int = 100
+
+
+def has_fields(fields: Mapping[str, Any], wanted: Iterable[tuple[str, str]]) -> bool:
+    """Tell whether fields have all these values, by their names; of a list any value counts."""
+    return all(_has(fields, name, value) for name, value in wanted)
+
+
+def _has(fields: Mapping[str, Any], name: str, value: str) -> bool:
+    if name in fields:
+        found = fields[name]
+        return value in map(_written, found) if isinstance(found, list) else value == _written(found)
+    return any(
+        isinstance(inner := fields.get(name[:dot]), Mapping) and _has(inner, name[dot + 1 :], value)
+        for dot, letter in enumerate(name[:_MAX_NAME])
+        if letter == "."
+    )
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class AlertQuery(msgspec.Struct, frozen=True):

@@ -46,6 +46,10 @@ class StoreReader:
         """Return one event. Raises UnknownId, and ValueError if the id is malformed."""
         return events.read_event(self._days, event_id)
 
+    def receiver(self, event_id: str) -> str:
+        """Return the receiver that took an event in, "" if that is not known any more. Raises UnknownId."""
+        return events.read_receiver(self._days, event_id)
+
     def entity(self, uuid: str) -> dict[str, Any]:
         """Return an entity: type, value, events, first and last seen. Raises UnknownId."""
         return events.read_entity(self._days, uuid)

@@ -34,6 +34,10 @@ class ReadableStore(Protocol):
         """Return one event. Raises ValueError if the id is malformed."""
         ...
 
+    def receiver(self, event_id: str) -> str:
+        """Return the receiver that took an event in, "" if that is not known any more."""
+        ...
+
     def entity(self, uuid: str) -> dict[str, Any]:
         """Return `entity`, its number of `events`, and the event times `first` and `last`, of the first and last committed."""
         ...

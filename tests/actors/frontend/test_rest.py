@@ -124,3 +124,17 @@ def test_an_alert_says_what_it_has_become_and_stays_what_it_was(tmp_path: Path) 
     assert (after["state"]["count"], after["state"]["last_seen"]) == (2, "2026-05-13T12:00:00.005Z")
     assert {key: value for key, value in after.items() if key != "state"} == before
     writer.close()
+
+
+def test_an_event_has_its_fields_and_its_receiver(reader: StoreReader) -> None:
+    known = ask(rest.get_events, reader, limit="1")["events"][0]
+    event = json.loads(rest.get_event(reader, known["id"]))
+    assert {name: event[name] for name in known} == known
+    assert event["receiver"] == "syslog" and event["fields"]["host"] == "web1"
+    found = ask(rest.get_events, reader, **{"field.host": "web1", "limit": "1000"})["events"]
+    assert known in found
+    for given in ({"field.host": "nowhere"}, {"field.host": "web1", "field.nothing": "1"}):
+        assert ask(rest.get_events, reader, **given)["events"] == []
+    for bad in ("no id", "0" * 26):
+        with pytest.raises(Problem):
+            rest.get_event(reader, bad)

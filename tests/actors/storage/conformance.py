@@ -192,12 +192,14 @@ def _check_events(reader: ReadableStore, model: Model) -> None:
         ({"template_id": 2}, lambda one: one.event.template_id == 2),
         ({"entity": user}, lambda one: any(entity.uuid == user for entity in one.event.entities)),
         ({"min_score": 0.3}, lambda one: one.score >= 0.3),
+        ({"fields": (("host", "web1"),)}, lambda one: one.event.fields["host"] == "web1"),
         ({"text": f"request {word}"}, lambda one: word in one.event.message.split()),
     ]
     for asked, holds in filters:
         assert _events(reader, **asked) == [one for one in events if holds(one)], asked
     for place, one in list(enumerate(events, 1))[-3:]:
         assert reader.event(one.event.id) == one
+        assert reader.receiver(one.event.id) == "syslog"
         assert _events(reader, after_id=one.event.id) == events[place:]
     rows = pages(lambda cursor, limit: reader.templates(cursor=cursor, limit=limit), 2)
     assert [(row[0], row[2]) for row in rows] == sorted(_counts(events).items())

@@ -14,6 +14,7 @@ from actors.storage.queries import (
     StoredBatch,
     Template,
     UnknownId,
+    has_fields,
 )
 from actors.storage.writer import Stored
 from protocol.findings import Alert, AlertState, Folded
@@ -29,6 +30,7 @@ class MemoryStore:
         self._events: list[JudgedEvent] = []  # that of commit sequence n at n - 1, and so of alerts and actions
         self._batches: list[tuple[int, int, int, int]] = []  # commit sequence, tag, first, count
         self._positions: dict[int, int] = {}
+        self._receivers: dict[str, str] = {}
         self._alerts: list[Alert] = []
         self._folded: dict[str, Folded] = {}
         self._actions: list[StoredAction] = []
@@ -53,6 +55,7 @@ class MemoryStore:
         if key is not None and fresh:
             self._batches.append((first, key.tag, key.last + 1 - len(fresh), len(fresh)))
             self._positions[key.tag] = key.last
+            self._receivers |= {one.event.id: key.receiver for one in fresh}
         self._events += fresh
         self._alerts += new
         known |= {alert.id for alert in new}
@@ -93,6 +96,7 @@ class MemoryStore:
             and query.template_id in (None, one.event.template_id)
             and (query.entity is None or query.entity in {entity.uuid for entity in one.event.entities})
             and (query.min_score is None or one.score >= query.min_score)
+            and has_fields(one.event.fields, query.fields)
             and {word.lower() for word in (query.text or "").split()} <= set(one.event.message.lower().split())
         ]
         return _page(found, query.order, query.cursor, query.limit)
@@ -103,6 +107,10 @@ class MemoryStore:
     def event(self, event_id: str) -> JudgedEvent:
         decode_ulid(event_id)
         return _one([one for one in self._events if one.event.id == event_id], event_id)
+
+    def receiver(self, event_id: str) -> str:
+        self.event(event_id)
+        return self._receivers[event_id]
 
     def entity(self, uuid: str) -> dict[str, Any]:
         mine = [one.event for one in self._events if uuid in {entity.uuid for entity in one.event.entities}]
