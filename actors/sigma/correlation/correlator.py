@@ -1,7 +1,7 @@
 """Correlations of matched rules over time (Sigma correlation rules specification 2.1). Pure: time comes with the events.
 
 Each event brings the keys of the rules that it matched. A correlation takes an event once for each group that it belongs to,
-however many of its rules matched; an event without one of the fields of `group-by`, or without the field that the condition
+however many of its rules matched, but that `message repeated 3 times` is three events where events are counted; an event without one of the fields of `group-by`, or without the field that the condition
 is about, takes no part. Values are compared as text, exactly as written. What fires is an event itself for the
 correlations that refer to it: at the time of its newest event, with the values of its group and, besides, the fields of the
 event that made it fire.
@@ -26,6 +26,7 @@ from actors.sigma.correlation.windows import SCALE
 VERSION = 1
 MAX_GROUPS = 10_000  # of one correlation, if nobody says otherwise
 MAX_ENTRIES = 50_000
+MAX_REPEATED = 1_000
 MAX_TEXT = 256  # characters of a value; of a longer one the beginning and a digest stand for it
 MAX_NUMBER = 1e12  # beyond it, in millionths, is more than 64 bits
 
@@ -52,6 +53,7 @@ class _Occurrence(msgspec.Struct, frozen=True):
     event_id: str
     event_ids: tuple[str, ...]
     fields: Fields
+    count: int = 1  # events that it stands for
 
 
 class _Listener:
@@ -83,7 +85,9 @@ class _Listener:
         if key is None or value is None:
             self.apart += 1
             return []
-        found = self.groups.feed(key, occurrence.ns, occurrence.event_ids, value)
+        found = None
+        for _ in range(occurrence.count if self.correlation.type == "event_count" else 1):
+            found = self.groups.feed(key, occurrence.ns, occurrence.event_ids, value) or found
         return [] if found is None else [self._firing(occurrence, key, *found)]
 
     def _value_of(self, places: Sequence[int], fields: Fields) -> Any:
@@ -116,7 +120,7 @@ class Correlator:
         """Take an event with the keys of the rules that it matched; return what fires, in the order of the correlations."""
         firings: list[Firing] = []
         waiting: dict[int, list[tuple[_Occurrence, list[int]]]] = {}
-        self._deliver(_Occurrence(event_ns, event_id, (event_id,), fields), rules, waiting)
+        self._deliver(_Occurrence(event_ns, event_id, (event_id,), fields, _times(fields)), rules, waiting)
         while waiting:
             number = min(waiting)
             for occurrence, places in waiting.pop(number):
@@ -173,6 +177,12 @@ class Correlator:
             digest, groups = state["correlations"].get(each.correlation.id, ("", None))
             if digest == each.digest:
                 each.groups.restore(groups)
+
+
+def _times(fields: Fields) -> int:
+    """Return how many events one stands for: what syslog daemons fold, the parser notes as `repeated`."""
+    repeated = fields.get("repeated")
+    return max(1, min(repeated, MAX_REPEATED)) if type(repeated) is int else 1
 
 
 def _digest(correlation: Correlation) -> str:

@@ -27,6 +27,7 @@ from actors.sigma.matching.mapping.outcome import outcome_of
 from actors.sigma.matching.mapping.sysmon import add_event
 from protocol.records import Event
 
+_REPEATED = "message repeated "  # 3 times: [ and the message ]
 MAX_FIELDS = 512  # of one event that rules see
 _PLAIN_APPS = frozenset(("sshd", "sshd-session", "systemd", "systemd-logind", "su", "login", "passwd", "useradd"))
 _BY_APP: dict[Any, Callable[[dict[str, Any], str], None]] = {
@@ -43,6 +44,8 @@ def fields_of(event: Event) -> dict[str, Any]:
         fields = {name: value for name, value in fields.items() if type(value) is not dict}
         _add_nested(fields, event.fields)
     message = event.message
+    if "repeated" in fields and message.startswith(_REPEATED):
+        message = message.partition("[")[2].strip(" ]")
     fields.setdefault("message", message)
     if "EventID" in fields and "Channel" in fields:  # Windows says in fields what others say in words
         add_known_names(fields)

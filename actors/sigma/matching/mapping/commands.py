@@ -14,7 +14,11 @@ _SUDO = re.compile(r"^ *([\w.@$-]{1,64}) : (?:[^;]{1,512} ; ){1,8}?COMMAND=(\S[^
 _CRON = re.compile(r"^\(([\w.@$-]{1,64})\) CMD \((.{1,8192}?)\)?$")
 _DOAS = re.compile(r"^([\w.@$-]{1,64}) ran command (.{1,8192}?) as ([\w.@$-]{1,64}) from (\S{1,4096})$")
 _HISTORY = re.compile(r"^(?:HISTORY: |\[[^\]]{1,64}\]: )(?:PID=\d{1,10} )?(?:UID=(\d{1,10}) )?(.{1,8192})$")
-_REFUSALS = ("command not allowed", "incorrect password", "NOT in sudoers", "user NOT authorized", "no valid sudoers")
+_REFUSALS = (
+    "command not allowed", "incorrect password", "NOT in sudoers", "user NOT authorized", "no valid sudoers",
+    "password is required", "terminal is required", "no tty present", "must have a tty", "not allowed to", "may not run",
+    "authentication failure", "account expired", "account validation failure", "conversation failed", "not permitted",
+)  # fmt: skip
 
 
 def add_command(fields: dict[str, Any], message: str) -> None:

@@ -44,12 +44,14 @@ _WORDS = {
         "unrouteable|ban |banned|locked out|no identification string|authentication error|auth error|unsafe|intrusion|"
         "violates|maximum auth|excessive|doesn't exist|improper|did not issue|hacking|auth=0/|blacklist|time limit|count limit|"
         "ratelimit|rate limit|rate-limit|no_such_user|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|"
-        "> unknown"
+        "> unknown|password is required|terminal is required|no tty present|not in sudoers|no valid sudoers|may not run"
     ),
     _SUCCESS: (
         "accepted|success|succeeded|logged in|logged on|session opened|authenticated|signed in|login ok|ok login|granted"
     ),
 }  # fmt: skip
+# What a proxy says of a server behind it; its clients are not to blame.
+_BACKENDS = ("upstream", "backend", "remote server", "dial tcp", "econnrefused", "bad gateway", "gateway timeout")
 _AUTOMATON = ahocorasick.Automaton()
 for _class, _words in _WORDS.items():
     for _word in _words.split("|"):
@@ -65,6 +67,8 @@ def outcome_of(message: str) -> tuple[str, str]:
         start = end - length
         if classes & ~found and (start == 0 or not text[start - 1].isalpha() or message[start : start + 1].isupper()):
             found |= classes
+    if not found & (_LOGIN | _MAIL) and any(sign in text for sign in _BACKENDS):
+        return "", ""
     if found & _FAILURE:
         outcome = "failure"
     elif found & _SUCCESS and found & _LOGIN:
