@@ -11,7 +11,7 @@ from socket import SOCK_DGRAM, SOCK_STREAM, SocketKind
 import msgspec
 
 from actors.receivers.tls import CertificateError, CertificateFiles
-from daemon.sections import Section, address_faults, zone_faults
+from daemon.sections import Section, address_faults, pattern_faults, zone_faults
 
 INTERNAL = "internal"  # the receiver that makes events of notices
 INTERNAL_WINDOW = 100  # records; it has little to say, and takes nothing of what the others share
@@ -112,6 +112,8 @@ class OtlpHttp(ReceiverSection, frozen=True, forbid_unknown_fields=True):
 class File(ReceiverSection, frozen=True, forbid_unknown_fields=True):
     paths: list[str] = []
     from_start: bool = False
+    join: bool = True
+    first_line: str = ""  # RE2; "": as the lines themselves tell
     source: str = "file"
     zone: str = "UTC"
 
@@ -123,6 +125,7 @@ class File(ReceiverSection, frozen=True, forbid_unknown_fields=True):
         for path in self.paths:
             if not path.startswith("/"):
                 yield "paths", f"{path!r} is not an absolute path or pattern"
+        yield from pattern_faults("first_line", self.first_line)
         yield from zone_faults(self.zone)
 
 

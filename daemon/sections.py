@@ -67,6 +67,20 @@ def size_faults(key: str, text: str) -> Iterator[tuple[str, str]]:
         yield key, str(error)
 
 
+def pattern_faults(name: str, pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a regular expression (RE2)."""
+    if not pattern:
+        return
+    import re2  # only where someone has a pattern: the supervisor stays small
+
+    try:
+        re2.compile(pattern)
+    except re2.error as error:
+        reason = error.args[0]
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        yield name, f"{pattern!r} is no regular expression of RE2: {text}"
+
+
 def zone_faults(name: str) -> Iterator[tuple[str, str]]:
     """Yield the faults of the name of a time zone."""
     try:

@@ -100,7 +100,8 @@ class FileMetrics(Metrics):
     open_files: int = gauge("files", "files being followed")
     unreadable_files: int = counter("files", "files found that cannot be read")
     rotations: int = counter("files", "files that were replaced under their path")
-    truncations: int = counter("files", "files that became shorter")
+    truncations: int = counter("files", "files that became shorter, or were written anew")
+    joined_lines: int = counter("lines", "lines that go on with the record before, and are part of it")
     cut_records: int = counter("records", "records longer than 64 KiB, cut")
 
 

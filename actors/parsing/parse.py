@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
+import msgspec
+
 from actors.parsing.drain import Drain
 from actors.parsing.entities import find_entities
 from actors.parsing.features import build_columns, content_features
@@ -87,6 +89,10 @@ class Parser:
 
     def _parse_record(self, record: Record, event_id: str) -> tuple[Event, _Features]:
         clock, formats = self._source(record.source)
+        trace = b""
+        if record.form == "line" and b"\n" in record.body:
+            head, _, trace = record.body.partition(b"\n")
+            record = msgspec.structs.replace(record, body=head)
         if record.form == "otlp":
             reading = read_otlp(record.body, formats, clock, record.observed_ns)
         elif record.form == "journal":
@@ -99,6 +105,8 @@ class Parser:
         event_ns = record.observed_ns if reading.time_ns is None else reading.time_ns
         if not 0 <= event_ns <= _LAST_NS:
             event_ns = record.observed_ns  # a number that was taken for a time; no clock has ever shown it
+        if trace:
+            reading.fields["trace"] = decode(trace)
         _note_repeats(reading)
         _note_client(reading.fields, record)
         entities = find_entities(reading.message, reading.fields, structured=reading.pattern is not None)

@@ -4,23 +4,28 @@ Where to go on stands in the spool, in the same append as the lines before it, s
 doubles. A file that is there when its pattern is used for the first time is read from its end (unless `from_start`);
 one that appears later from its beginning. A file that was renamed away while nobody was reading is found by its inode
 and read to its end. A writer learns of a rotation late: a file that was renamed away is read on until nothing was written
-to it for `ROTATED_S`.
+to it for `ROTATED_S`. Lines that make one record are joined before they are spooled (`joining.py`); a file is read again from
+the first line that waits to be joined, should the receiver die.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
+import re2
 import trio
 
 from actors.context import Context
-from actors.receivers.inotify import ATTRIB, CREATE, DELETE, MODIFY, MOVED_FROM, MOVED_TO, Inotify
+from actors.receivers.inotify import ATTRIB, CREATE, DELETE, MODIFY, MOVED_FROM, MOVED_TO, Change, Inotify
 from actors.receivers.intake import Intake, IntakeSettings
+from actors.receivers.joining import LINGER_S, Joined, Joiner
 from actors.receivers.tailing import Line, Tail
 from actors.record_log import LogFull
 from protocol.metrics import FileMetrics
@@ -39,6 +44,8 @@ class Settings(IntakeSettings, frozen=True):
     paths: list[str] = []
     from_start: bool = False
     source: str = "file"
+    join: bool = True
+    first_line: str = ""
 
 
 class FileReceiver:
@@ -54,6 +61,8 @@ class FileReceiver:
         self._inotify = Inotify()
         self._directories: dict[int, str] = {}  # {watch: directory, or file behind a symbolic link}
         self._old_patterns: list[str] = self._intake.cursors.get(PATTERNS, [])
+        self._joiners: dict[str, Joiner] = {}  # {key: of the file that is open, or was there before under its path}
+        self._first_line = re2.compile(self._settings.first_line.encode()) if self._settings.first_line else None
         self._one_at_a_time = trio.Lock()
         self._unwatched: dict[str, str] = {}  # {directory: why}
         self._unreadable: dict[str, str] = {}  # {path: why}
@@ -144,7 +153,8 @@ class FileReceiver:
 
     def _note_cursors(self, others: Mapping[str, Any]) -> None:
         """Write down where each open file stands, besides `others`."""
-        ours = {tail.key: tail.cursor() for tail in (*self._tails.values(), *self._retired.values())}
+        held = {key: start for joiner in self._joiners.values() for key, start in joiner.held().items()}
+        ours = {tail.key: tail.cursor(held.get(tail.key)) for tail in (*self._tails.values(), *self._retired.values())}
         self._intake.set_cursors({**others, PATTERNS: self._settings.paths} | ours)
 
     # -- reading
@@ -154,22 +164,45 @@ class FileReceiver:
             await self._intake.wait_credit()
             before = tail.truncations
             lines = tail.read(self._intake.batch_records)
-            self._metrics.truncations += tail.truncations - before
+            begins_anew = tail.truncations > before
+            self._metrics.truncations += begins_anew
             if lines is None:
                 return
-            if lines:
-                await self._take(tail, lines)
+            if lines or begins_anew:
+                await self._take(tail, lines, is_last=begins_anew)
             else:
                 await trio.lowlevel.checkpoint()
 
-    async def _take(self, tail: Tail, lines: list[Line]) -> None:
-        """Spool lines, one batch at most, together with the offset behind them; wait while the spool refuses."""
+    def _joiner_of(self, tail: Tail) -> Joiner:
+        return self._joiners.setdefault(tail.key, Joiner(self._first_line))
+
+    def _join(self, tail: Tail, lines: list[Line], *, is_last: bool) -> tuple[list[Line] | list[Joined], dict[str, Any]]:
+        """Return the records that lines complete, and the cursors of all files that these stand in."""
+        if not self._settings.join:
+            return lines, {tail.key: tail.cursor()}
+        joiner = self._joiner_of(tail)
+        before = joiner.held()
+        joined = joiner.feed(lines, tail.key)
+        if is_last:
+            joined += joiner.flush()
+        held = joiner.held()
+        self._metrics.joined_lines += sum(each.lines - 1 for each in joined)
+        concerned = {each.key: each for each in (*self._tails.values(), *self._retired.values(), tail)}
+        keys = {tail.key, *before, *held} & concerned.keys()
+        return joined, {key: concerned[key].cursor(held.get(key)) for key in keys}
+
+    async def _take(self, tail: Tail, lines: list[Line], *, is_last: bool = False) -> None:
+        """Spool lines, one batch at most, together with the offset behind them; wait while the spool refuses.
+
+        `is_last`: nothing that comes belongs to them.
+        """
         now_ns, source, origin = time.time_ns(), self._settings.source, _shown(tail.path)
-        records = [Record(now_ns, source, "line", origin, line.body, line.cut) for line in lines]
-        self._metrics.cut_records += sum(line.cut for line in lines)
+        joined, cursors = self._join(tail, lines, is_last=is_last)
+        records = [Record(now_ns, source, "line", origin, each.body, each.cut) for each in joined]
+        self._metrics.cut_records += sum(each.cut for each in joined)
         while records:
             try:
-                self._intake.put_batch(records, {tail.key: tail.cursor()})
+                self._intake.put_batch(records, cursors)
                 self._report.clear("reading")
                 return
             except (LogFull, OSError) as error:
@@ -186,9 +219,12 @@ class FileReceiver:
         if path not in self._tails:
             self._open_new()
         elif not _stands_at(path, self._tails[path]):
-            await self._retire(self._tails.pop(path))
+            old = self._tails.pop(path)
+            await self._retire(old)
             self._metrics.rotations += 1
             self._open_new()
+            if path in self._tails and old.key in self._joiners:  # a record may go on in the next file
+                self._joiners[self._tails[path].key] = self._joiners.pop(old.key)
         if path in self._tails:
             await self._read_to_end(self._tails[path])
 
@@ -199,10 +235,36 @@ class FileReceiver:
             async with self._one_at_a_time:
                 if any(change.watch < 0 for change in changes):
                     await self._look_at_all()
+                for old, new in self._renamed(changes):
+                    await self._read_renamed(old, new)
                 for path in sorted(named & ({path for path, _ in self._find()} | self._tails.keys())):
                     await self._follow(path)
                 for tail in list(self._retired.values()):
                     await self._read_to_end(tail)
+
+    def _renamed(self, changes: list[Change]) -> Iterator[tuple[str, str]]:
+        """Yield the old and the new path of each file that was renamed within what we watch."""
+        before: dict[int, str] = {}
+        for change in changes:
+            path = _changed_path(self._directories.get(change.watch, ""), change.name)
+            if change.mask & MOVED_FROM:
+                before[change.cookie] = path
+            elif change.mask & MOVED_TO and change.cookie in before:
+                yield before.pop(change.cookie), path
+
+    async def _read_renamed(self, old: str, new: str) -> None:
+        """Read a file that came and went under a path of ours before we saw it there."""
+        name = os.path.basename(old)
+        if not any(fnmatch.fnmatch(name, os.path.basename(pattern)) for pattern in self._settings.paths):
+            return
+        try:
+            status = os.stat(new)
+            key = f"{status.st_dev}:{status.st_ino}"
+            known = {tail.key for tail in (*self._tails.values(), *self._retired.values())} | self._intake.cursors.keys()
+            if key not in known and stat.S_ISREG(status.st_mode):
+                await self._retire(Tail(new, None, from_start=True))
+        except OSError as error:
+            self._unreadable[new] = f"cannot read {_shown(new)}: {error.strerror}"
 
     async def _look_at_all(self) -> None:
         self._watch_directories()
@@ -229,6 +291,18 @@ class FileReceiver:
                     if self._quiet_s(tail) >= ROTATED_S:
                         await self._finish(tail)
 
+    async def _hand_on_joined(self) -> None:
+        """Hand on records that nothing goes on with."""
+        while True:
+            await trio.sleep(LINGER_S / 3)
+            async with self._one_at_a_time:
+                for tail in [*self._tails.values(), *self._retired.values()]:
+                    joiner = self._joiners.get(tail.key)
+                    if joiner is None or not joiner.is_open or self._quiet_s(tail) < joiner.linger_s:
+                        continue
+                    if not tail.is_behind() and not joiner.goes_on_with(tail.rest):
+                        await self._take(tail, [], is_last=True)
+
     def _quiet_s(self, tail: Tail) -> float:
         """Return for how long nothing more was read of a file."""
         now_s = trio.current_time()
@@ -240,10 +314,11 @@ class FileReceiver:
 
     async def _finish(self, tail: Tail) -> None:
         """Hand on the last line of a file that is over, and close it."""
-        await self._take(tail, tail.take_rest())
+        await self._take(tail, tail.take_rest(), is_last=True)
         tail.close()
         del self._retired[tail.key]
         self._quiet.pop(tail.key, None)
+        self._joiners.pop(tail.key, None)
         cursors = self._intake.cursors
         if len(cursors) > 2 * MAX_FILES:
             self._intake.forget_cursor(next(key for key in cursors if key != PATTERNS))
@@ -270,6 +345,7 @@ class FileReceiver:
             nursery.start_soon(self._look_now_and_then)
             nursery.start_soon(self._follow_changes)
             nursery.start_soon(self._hand_on_rests)
+            nursery.start_soon(self._hand_on_joined)
 
 
 def _stands_at(path: str, tail: Tail) -> bool:

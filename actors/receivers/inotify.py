@@ -24,6 +24,7 @@ class Change(msgspec.Struct, frozen=True):
     watch: int
     mask: int
     name: str
+    cookie: int = 0  # the same for both names of one file that was renamed
 
 
 class Inotify:
@@ -62,9 +63,9 @@ def _error(what: str) -> OSError:
 def _unpack(raw: bytes) -> list[Change]:
     changes, offset = [], 0
     while offset + _EVENT.size <= len(raw):
-        watch, mask, _, length = _EVENT.unpack_from(raw, offset)
+        watch, mask, cookie, length = _EVENT.unpack_from(raw, offset)
         offset += _EVENT.size
         name = raw[offset : offset + length].rstrip(b"\0")
-        changes.append(Change(watch, mask, os.fsdecode(name)))
+        changes.append(Change(watch, mask, os.fsdecode(name), cookie))
         offset += length
     return changes

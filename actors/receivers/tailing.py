@@ -5,8 +5,11 @@ same path is opened from its beginning. Copytruncate: the file is the same but s
 starts again at 0. A last line without its newline waits, and is handed on only when the file is over (renamed away,
 deleted, truncated) or the line has been there for a while (`take_rest`).
 
-A cursor is (device, inode, offset of the first byte not handed on), with the first bytes of the file as a fingerprint,
-because inode numbers are used again, and whether that offset lies inside a line that was cut.
+A cursor is (device, inode, offset of the first byte not handed on), with the first bytes of the file and those before the
+offset as fingerprints, because inode numbers are used again and many files begin with the same line, and whether that offset
+lies inside a line that was cut.
+
+A file that begins with the mark of UTF-16 is read as that; its lines are handed on as UTF-8.
 
 NULs at either end of a line are padding, never text: a writer that keeps its own offset leaves a hole of them after a
 copytruncate.
@@ -23,11 +26,13 @@ READ_BYTES = 1 << 17
 MAX_LINE_BYTES = 65_536
 FINGERPRINT_BYTES = 64
 _PADDING = b"\r\0"
+_ENCODINGS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}  # by their marks
 
 
 class Line(msgspec.Struct, frozen=True):
     body: bytes
     cut: bool
+    start: int = 0  # offset of its first byte
 
 
 class Tail:
@@ -43,6 +48,8 @@ class Tail:
         self._rest = b""  # read, but its line has not ended
         self._skipping = False  # inside a line that was cut
         self._fingerprint = b""  # the first bytes, of those that were handed on
+        self._before = b""  # the last bytes that were handed on
+        self._encoding = ""  # of UTF-16; "": bytes as they are
         self.truncations = 0
         if cursor is not None and self._is_ours(cursor):
             if cursor["offset"] <= status.st_size:  # else it was cut meanwhile, and begins anew
@@ -50,25 +57,40 @@ class Tail:
         elif not from_start:
             self.offset = status.st_size
         self._fingerprint = os.pread(self._fd, min(FINGERPRINT_BYTES, self.offset), 0)
+        self._before = self._bytes_before(self.offset)
+        self._encoding = _ENCODINGS.get(os.pread(self._fd, 2, 0), "")
 
     def _is_ours(self, cursor: dict[str, Any]) -> bool:
         same = cursor["device"] == self.device and cursor["inode"] == self.inode
         known: bytes = cursor["fingerprint"]
-        return same and os.pread(self._fd, len(known), 0) == known
+        before: bytes = cursor.get("before", b"")
+        return same and os.pread(self._fd, len(known), 0) == known and self._stands_before(before, cursor["offset"])
+
+    def _bytes_before(self, offset: int) -> bytes:
+        length = min(FINGERPRINT_BYTES, offset)
+        return os.pread(self._fd, length, offset - length)
+
+    def _stands_before(self, known: bytes, offset: int) -> bool:
+        """Tell whether these bytes stand before an offset; padding may be written over, and says nothing."""
+        return known.endswith(b"\0") or os.pread(self._fd, len(known), max(0, offset - len(known))) == known
 
     def _is_unchanged(self) -> bool:
-        """Tell whether the file still begins as it did: it may have been cut and have grown again meanwhile."""
-        return os.pread(self._fd, len(self._fingerprint), 0) == self._fingerprint
+        """Tell whether the file still is what was read: it may have been cut and have grown again meanwhile."""
+        begins = os.pread(self._fd, len(self._fingerprint), 0) == self._fingerprint
+        return begins and self._stands_before(self._before, self.offset)
 
-    def cursor(self) -> dict[str, Any]:
-        """Return where to go on after everything handed on so far."""
+    def cursor(self, held: int | None = None) -> dict[str, Any]:
+        """Return where to go on after everything handed on so far; `held`: from this offset on it waits to be joined."""
+        is_held = held is not None and held < self.offset
+        offset = held if held is not None and is_held else self.offset
         return {
             "path": os.fsencode(self.path),  # a name is bytes and need not be UTF-8
             "device": self.device,
             "inode": self.inode,
-            "offset": self.offset,
+            "offset": offset,
             "fingerprint": self._fingerprint,
-            "skipping": self._skipping,
+            "before": self._bytes_before(offset) if is_held else self._before,
+            "skipping": self._skipping and not is_held,
         }
 
     def read(self, max_lines: int) -> list[Line] | None:
@@ -84,11 +106,18 @@ class Tail:
         chunk = os.pread(self._fd, READ_BYTES, start)
         if not chunk:
             return None
-        *whole, rest = (self._rest + chunk).split(b"\n", max_lines)
-        self._advance(b"\n".join([*whole, b""]))
-        self._rest = b"" if b"\n" in rest else rest  # whole lines beyond `max_lines` are read again next time
-        lines = self._lines(whole)
-        if not self._skipping and (padding := len(self._rest) - len(self._rest.lstrip(b"\0"))):
+        if start == 0:
+            self._encoding = _ENCODINGS.get(chunk[:2], "")
+        begin = self.offset
+        if self._encoding:
+            whole, self._rest = _split_wide(self._rest + chunk, self._encoding, max_lines)
+            self._advance(b"".join(whole))
+        else:
+            *whole, rest = (self._rest + chunk).split(b"\n", max_lines)
+            self._advance(b"\n".join([*whole, b""]))
+            self._rest = b"" if b"\n" in rest else rest  # whole lines beyond `max_lines` are read again next time
+        lines = self._lines(whole, begin)
+        if not self._encoding and not self._skipping and (padding := len(self._rest) - len(self._rest.lstrip(b"\0"))):
             self._advance(self._rest[:padding])
             self._rest = self._rest[padding:]
         if len(self._rest) > MAX_LINE_BYTES and len(lines) < max_lines:
@@ -99,48 +128,83 @@ class Tail:
         """Hand on the last line of what stood here before it was cut, and read from the beginning."""
         self.truncations += 1
         lost = self.take_rest()
-        self.offset, self._skipping, self._fingerprint = 0, False, b""
+        self.offset, self._skipping, self._fingerprint, self._before = 0, False, b"", b""
         return lost
 
     def _advance(self, passed: bytes) -> None:
         """Count bytes as handed on."""
         if len(self._fingerprint) < FINGERPRINT_BYTES:
             self._fingerprint = (self._fingerprint + passed)[:FINGERPRINT_BYTES]
+        self._before = (self._before + passed[-FINGERPRINT_BYTES:])[-FINGERPRINT_BYTES:]
         self.offset += len(passed)
 
-    def _lines(self, whole: list[bytes]) -> list[Line]:
-        if whole and self._skipping:
-            whole, self._skipping = whole[1:], False
-        return [
-            Line(line[:MAX_LINE_BYTES].rstrip(_PADDING), len(line) > MAX_LINE_BYTES)
-            for line in (raw.lstrip(b"\0").rstrip(_PADDING) for raw in whole)
-            if line
-        ]
+    def _lines(self, whole: list[bytes], begin: int) -> list[Line]:
+        """Return the lines that begin at an offset, without empty ones and the rest of one that was cut."""
+        lines = []
+        for raw in whole:
+            start, begin = begin, begin + len(raw) + (not self._encoding)
+            if self._skipping:
+                self._skipping = False
+                continue
+            line = self._text(raw)
+            if line:
+                lines.append(Line(line[:MAX_LINE_BYTES].rstrip(_PADDING), len(line) > MAX_LINE_BYTES, start))
+        return lines
+
+    def _text(self, raw: bytes) -> bytes:
+        """Return the bytes of a line that are text, as UTF-8."""
+        if self._encoding:
+            return raw.decode(self._encoding, "replace").strip("\r\n\0").removeprefix("\ufeff").encode()
+        return raw.lstrip(b"\0").rstrip(_PADDING)
 
     def _cut(self) -> list[Line]:
         """Hand on the beginning of a line that is too long; the rest of it is skipped when it comes."""
-        body = self._rest[:MAX_LINE_BYTES].rstrip(_PADDING)
+        start, body = self.offset, self._text(self._rest[:MAX_LINE_BYTES])
         self._advance(self._rest)
         self._rest = b""
         if self._skipping:
             return []
         self._skipping = True
-        return [Line(body, True)]
+        return [Line(body, True, start)]
 
     @property
     def end(self) -> int:
         """Offset behind everything read, handed on or not."""
         return self.offset + len(self._rest)
 
+    def is_behind(self) -> bool:
+        """Tell whether there is more than was read."""
+        return os.fstat(self._fd).st_size > self.end
+
+    @property
+    def rest(self) -> bytes:
+        """What was read of a line that has not ended."""
+        return self._rest
+
     def has_rest(self) -> bool:
         return bool(self._rest)
 
     def take_rest(self) -> list[Line]:
         """Return the last line although it has no newline."""
-        rest, self._rest = self._rest, b""
+        start, rest, self._rest = self.offset, self._rest, b""
         self._advance(rest)
-        body = rest.rstrip(_PADDING)
-        return [Line(body, False)] if body and not self._skipping else []
+        body = self._text(rest)
+        return [Line(body, False, start)] if body and not self._skipping else []
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _split_wide(text: bytes, encoding: str, most: int) -> tuple[list[bytes], bytes]:
+    """Return the first lines of UTF-16, line ends included, and the rest of the text behind the last of them."""
+    end_of_line = "\n".encode(encoding)
+    lines, start, place = list[bytes](), 0, 0
+    while len(lines) < most and (place := text.find(end_of_line, place)) >= 0:
+        if (place - start) % 2:
+            place += 1  # half of one letter and half of the next
+            continue
+        place += 2
+        lines.append(text[start:place])
+        start = place
+    more = text.find(end_of_line, start) >= 0
+    return lines, b"" if more else text[start:]

@@ -1,10 +1,10 @@
 """Correlations of matched rules over time (Sigma correlation rules specification 2.1). Pure: time comes with the events.
 
 Each event brings the keys of the rules that it matched. A correlation takes an event once for each group that it belongs to,
-however many of its rules matched, but that `message repeated 3 times` is three events where events are counted; an event without one of the fields of `group-by`, or without the field that the condition
-is about, takes no part. Values are compared as text, exactly as written. What fires is an event itself for the
-correlations that refer to it: at the time of its newest event, with the values of its group and, besides, the fields of the
-event that made it fire.
+however many of its rules matched, but where events are counted, `message repeated 3 times` is three; an event without one of
+the fields of `group-by`, or without the field that the condition is about, takes no part. Values are compared as text, exactly
+as written. What fires is an event itself for the correlations that refer to it: at the time of its newest event, with the
+values of its group and, besides, the fields of the event that made it fire.
 
 State and its bound: see `groups.py` and `windows.py`, each correlation by itself. Cost: a look-up for each rule that matched,
 then one step of a window for each correlation that refers to it; nothing for events that match no such rule.

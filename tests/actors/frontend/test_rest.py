@@ -133,8 +133,8 @@ def test_an_event_has_its_fields_and_its_receiver(reader: StoreReader) -> None:
     assert event["receiver"] == "syslog" and event["fields"]["host"] == "web1"
     found = ask(rest.get_events, reader, **{"field.host": "web1", "limit": "1000"})["events"]
     assert known in found
-    for given in ({"field.host": "nowhere"}, {"field.host": "web1", "field.nothing": "1"}):
-        assert ask(rest.get_events, reader, **given)["events"] == []
+    for wanted in ({"field.host": "nowhere"}, {"field.host": "web1", "field.nothing": "1"}):
+        assert ask(rest.get_events, reader, **wanted)["events"] == []
     for bad in ("no id", "0" * 26):
         with pytest.raises(Problem):
             rest.get_event(reader, bad)

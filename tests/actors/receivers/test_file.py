@@ -57,10 +57,10 @@ def test_new_lines_new_files_and_a_last_line_without_its_end(tmp_path: Path) -> 
         add(tmp_path / "logs" / "a.log", "old")
         async with receiving(tmp_path) as it:
             add(tmp_path / "logs" / "a.log", "one", "two")
-            await trio.sleep(0.5)
+            await trio.sleep(1)
             assert it.lines == ["one", "two"]
             add(tmp_path / "logs" / "b.log", "three", "four", end="")
-            await trio.sleep(0.5)
+            await trio.sleep(1)
             assert it.lines == ["one", "two", "three"]
             await trio.sleep(5)
             assert it.lines == ["one", "two", "three", "four"]
@@ -247,7 +247,7 @@ def test_an_unreadable_file_is_told_and_read_when_it_can_be(tmp_path: Path, monk
             monkeypatch.setattr(os, "open", refuse)
             add(log, "one")
             add(log.with_name("b.log"), "readable")
-            await trio.sleep(0.5)
+            await trio.sleep(1)
             assert it.lines == ["readable"]
             assert it.context.report.state == "degraded" and "cannot read" in it.context.report.note
             assert it.context.report.counters["unreadable_files"] == 1
