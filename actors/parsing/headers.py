@@ -59,6 +59,7 @@ _POSTGRES = re.compile(
 _POSTGRES_PREFIX = re.compile(r"^[\w@.:,=/\[\]() -]{0,192}$")
 _POSTGRES_PID = re.compile(r"\[(\d{1,10})(?:-\d{1,6})?\]")
 _POSTGRES_USER = re.compile(r"(?<![\w.-])([\w.-]{1,63})@([\w.-]{1,63})(?![\w.-])")
+_POSTGRES_ADDRESS = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}:[\da-fA-F:]*::?[\da-fA-F:]*)(?=[ (:,]|$)")
 _LOWER_LEVEL = re.compile(r"([a-z]{4,8}): ")
 _PIECE = re.compile(r" *([\w.$:#/-]{1,64}) *\|")
 
@@ -225,6 +226,8 @@ def _read_postgres(reading: Reading, text: str, start: int) -> bool:
     reading.fields["level"] = level[1]
     if pid := _POSTGRES_PID.search(prefix):
         reading.fields["pid"] = pid[1]
+    if address := _POSTGRES_ADDRESS.search(prefix):
+        reading.fields["src_ip"] = address[1]
     if who := _POSTGRES_USER.search(prefix):
         reading.fields["user"], reading.fields["database"] = who.groups()
     for name, value in find_pairs(prefix):

@@ -28,6 +28,8 @@ _PHRASES = tuple(
         ('":', r'"(?:e?mail|user|username|user_name|login|account)": ?"([^"\r\n]{1,128})"'),
         ("] ", r"^(?:\[pid \d{1,10}\] )?\[([^\]\s]{1,64})\] (?:FAIL|OK) [A-Z]{3,16}"),
         (" - ", r"^([\w.@$+-]{1,64}) - (?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f]{1,4}:[\da-f:]{2,39})(?![\w.])"),
+        (",", r",\d{1,3}(?:\.\d{1,3}){3}:\d{1,5},\d{1,3}(?:\.\d{1,3}){3}:\d{1,5},([\w.@$+-]{1,64}),"),
+        ("RCPT <", r"rejected RCPT <([^<>\s]{1,128})>"),
         ("using ", r"\b[Ll]og ?in using \"([^\"\r\n]{1,128})\""),
         ("@", r"\b[Ll]og ?in (?:for |of |as )?([\w.+$-]{1,64})@(?=[\d\[])"),
         ("exceeded for", rf"exceeded for (?:(?:invalid|illegal) user )?{_NAME}"),
@@ -51,7 +53,7 @@ _PHRASES = tuple(
         ("failed to log", r"([\w.@$+-]{1,64}) [\da-fA-F.:]{3,39} failed to log ?in"),
         (' "', r"[\d.:a-fA-F]{3,39} - ([\w.@$+-]{1,64}) \"(?:GET|POST|HEAD|PUT)"),
         ("ogin:", r"\b[Ll]ogin: ?\"?([\w.@$+-]{1,64})"),
-        ("not found", r"(?:^|\] )([\w.@$+-]{1,64}) (?:was )?not found in "),
+        ("not found", r"(?:^|\] | : )([\w.@$+-]{1,64}) (?:was )?not found in "),
         ("auth could not identify", r"password for \[([\w.@$-]{1,64})\]"),
         ("to group", rf"add {_NAME}'? to "),
     )

@@ -27,6 +27,9 @@ from actors.sigma.matching.mapping.outcome import outcome_of
 from actors.sigma.matching.mapping.sysmon import add_event
 from protocol.records import Event
 
+MAX_REASON = 256
+_REASONS = ("error", "err", "reason", "error_message", "errorMessage", "failure_reason")
+_STATED = {"false": "failure", "no": "failure", "0": "failure", "true": "success", "yes": "success", "1": "success"}
 _REPEATED = "message repeated "  # 3 times: [ and the message ]
 MAX_FIELDS = 512  # of one event that rules see
 _PLAIN_APPS = frozenset(("sshd", "sshd-session", "systemd", "systemd-logind", "su", "login", "passwd", "useradd"))
@@ -100,8 +103,19 @@ def _add_kind(fields: dict[str, Any], message: str) -> None:
         add_access(fields)
 
 
+def _with_reason(fields: Mapping[str, Any], message: str) -> str:
+    """Return the message, and why it came to that where a field of its own says it."""
+    for name in _REASONS:
+        reason = fields.get(name)
+        if type(reason) is str and reason not in message:
+            message = f"{message} {reason[:MAX_REASON]}"
+    return message
+
+
 def _add_outcome(fields: dict[str, Any], message: str) -> None:
-    action, outcome = outcome_of(message)
+    action, outcome = outcome_of(_with_reason(fields, message))
+    if not outcome and "success" in fields:
+        outcome = _STATED.get(str(fields["success"]).lower(), "")
     if outcome:
         fields["outcome"] = outcome
         if action == "login":

@@ -25,6 +25,8 @@ _PARTS = attrgetter("type", "value")
 _REVERSED = "sending packet: from "  # charon: from ours to theirs
 _LONGEST = max(map(len, (*_SIGNS, _REVERSED)))
 _PORT_AFTER = re.compile(r"\]?(?::| port |#)(\d{1,5})(?![\d.:])")
+_TWO_ENDS = re.compile(r"(?<![\w.:])(\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5}),(\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})(?![\w.:])")
+_EPHEMERAL = 1_024  # ports from here on are of clients
 _ARROW_AFTER = re.compile(r"(?::\d{1,5})?(?: -> |->)")
 _FROM_HOST = re.compile(r"(?:from |rhost=)([A-Za-z\d][\w-]{0,63}(?:\.[\w-]{1,63}){1,8})(?![\w.-])")
 
@@ -61,6 +63,8 @@ def _add_port(fields: dict[str, Any], message: str, source: str) -> None:
 
 def _source_of(message: str, addresses: Sequence[str]) -> str:
     """Return the address that the message says something came from."""
+    if (ends := _TWO_ENDS.search(message)) and int(ends[2]) < _EPHEMERAL <= int(ends[4]) and ends[3] in addresses:
+        return ends[3]  # the server stands first, as in Exchange's logs
     bracketed = ""
     for address in addresses:
         place = message.find(address)

@@ -52,6 +52,8 @@ _WORDS = {
 }  # fmt: skip
 # What a proxy says of a server behind it; its clients are not to blame.
 _BACKENDS = ("upstream", "backend", "remote server", "dial tcp", "econnrefused", "bad gateway", "gateway timeout")
+# A connection ended before anybody tried; PAM asks itself.
+_NOBODY_TRIED = ("no auth attempts", "check pass; user unknown")
 _AUTOMATON = ahocorasick.Automaton()
 for _class, _words in _WORDS.items():
     for _word in _words.split("|"):
@@ -67,6 +69,8 @@ def outcome_of(message: str) -> tuple[str, str]:
         start = end - length
         if classes & ~found and (start == 0 or not text[start - 1].isalpha() or message[start : start + 1].isupper()):
             found |= classes
+    if any(sign in text for sign in _NOBODY_TRIED):
+        return "", ""
     if not found & (_LOGIN | _MAIL) and any(sign in text for sign in _BACKENDS):
         return "", ""
     if found & _FAILURE:
