@@ -101,6 +101,7 @@ class FileMetrics(Metrics):
     unreadable_files: int = counter("files", "files found that cannot be read")
     rotations: int = counter("files", "files that were replaced under their path")
     truncations: int = counter("files", "files that became shorter, or were written anew")
+    open_records: int = gauge("records", "records that wait for a line that goes on with them")
     joined_lines: int = counter("lines", "lines that go on with the record before, and are part of it")
     cut_records: int = counter("records", "records longer than 64 KiB, cut")
 

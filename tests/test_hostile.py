@@ -21,13 +21,13 @@ from tests.hostile import CORPUS, WORDS
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    max_leaves=8,
 )
 ANY_VALUE = st.recursive(
     st.fixed_dictionaries({}, optional={"stringValue": JSON, "intValue": JSON, "doubleValue": JSON, "bytesValue": JSON}),
     lambda inner: st.fixed_dictionaries({"arrayValue": st.fixed_dictionaries({"values": st.lists(inner)})})
     | st.fixed_dictionaries({"kvlistValue": st.fixed_dictionaries({"values": st.lists(inner)})}),
-    max_leaves=10,
+    max_leaves=5,
 )
 LINE = st.binary(max_size=300) | st.lists(st.sampled_from([*WORDS, *CORPUS]), max_size=12).map(b"".join)
 

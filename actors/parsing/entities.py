@@ -71,7 +71,7 @@ def _entity(kind: EntityType, value: str) -> Entity:
 def find_entities(message: str, fields: dict[str, Any], structured: bool = False) -> list[Entity]:
     """Return the entities of an event. `structured`: its fields say it all, the message is not to be searched."""
     found: list[_Found] = []
-    text = fields.get("msg") if structured else message
+    text = fields.get("msg", "") if structured else message
     if isinstance(text, str):
         found = list(_search(text[:MAX_SCANNED]))
         found.sort()
@@ -86,7 +86,12 @@ def find_entities(message: str, fields: dict[str, Any], structured: bool = False
 def _without_names(found: list[_Found]) -> list[_Found]:
     """Return what was found without what stands inside the name of a user, which whoever tries has chosen."""
     names = [(place, place + len(value)) for place, kind, value in found if kind == "user" and " " in value]
-    return [each for each in found if each[1] == "user" or not _is_taken(each[0], names)]
+    longest = max(end - start for start, end in names)
+    return [
+        each
+        for each in found
+        if not _is_taken(each[0], names) or (each[1] == "user" and (" " in each[2] or len(each[2]) >= longest))
+    ]
 
 
 def _search(text: str) -> Iterator[_Found]:

@@ -12,7 +12,7 @@ from actors.parsing.access import read_access
 from actors.parsing.audit import read_audit
 from actors.parsing.cef import read_cef
 from actors.parsing.headers import Peeler
-from actors.parsing.pairs import find_pairs, read_json, read_logfmt
+from actors.parsing.pairs import find_pairs, read_json, read_logfmt, read_windows_xml
 from actors.parsing.reading import Reading
 from actors.parsing.times import Clock
 
@@ -42,7 +42,7 @@ class Formats:
     def read_payload(self, text: str, observed_ns: int) -> Reading:
         """Read what follows a syslog header, or the body of an OTLP record."""
         first = text[:1]
-        if first in ("{", "@", "t", "a", "n") or '"' in text or "=" in text or "EF:" in text[:128]:
+        if first in ("{", "<", "@", "t", "a", "n") or '"' in text or "=" in text or "EF:" in text[:128]:
             reading = self._read_whole(text, observed_ns)
             if reading is not None:
                 return reading
@@ -60,6 +60,8 @@ class Formats:
             reading = read_json(text, self._clock, observed_ns)
             if reading is not None:
                 return self._read_wrapped(reading, text, observed_ns)
+        if first == "<" and (windows := read_windows_xml(text, self._clock, observed_ns)):
+            return windows
         if "audit(" in text[:96] and (reading := read_audit(text, self._clock, observed_ns)):
             return reading
         if "EF:" in text[:128] and (reading := read_cef(text, self._clock, observed_ns)):

@@ -10,15 +10,26 @@ from __future__ import annotations
 
 import re
 
-from actors.parsing.levels import DEFAULT, LETTERS, LEVELS
-from actors.parsing.pairs import find_pairs
+from actors.parsing.levels import LETTERS, LEVELS, UPPER_WORDS, WORDS
+from actors.parsing.loggers import (
+    CHAINS,
+    read_chain,
+    read_esxi,
+    read_java,
+    read_klog,
+    read_php,
+    read_postgres,
+    read_python,
+    read_redis,
+    read_ruby,
+)
 from actors.parsing.reading import Reading
-from actors.parsing.syslog import SEVERITY_NUMBERS, SyslogMessage, read_host_and_tag
+from actors.parsing.syslog import ENDPOINT, SyslogMessage, read_host_and_tag
 from actors.parsing.times import Clock
+from protocol.clock import NS_PER_S, format_time
 
-_WORD = "|".join(sorted((re.escape(word) for word in LEVELS), key=len, reverse=True))
-_UPPER = _WORD.upper()
-_ANY = f"(?i:{_WORD})"
+_UPPER = UPPER_WORDS
+_ANY = f"(?i:{WORDS})"
 
 _LABEL = re.compile(r"(?:-|[A-Z][A-Z0-9_]{2,24}) (?=\d{10} )")
 _COLUMN = re.compile(r"(?=\S*[\d._-])[\w.:@/-]{1,96} +")
@@ -32,12 +43,13 @@ _GAP = re.compile(r"[\])]?(?:::|[,:])?(?: +- +| *\| *|[ \t]+|$|(?<=:))")
 
 _PID_LEVEL = re.compile(rf"(\d{{1,10}}) +(?:(\d{{1,10}}) +)?(?=(?:{_UPPER})\b|[VDIWEF] |---? )")
 _PLAIN_LEVEL = re.compile(
-    rf"(?:((?:{_UPPER})(?![\w.'=-])|{_ANY}(?= *[:|,] |  +|\t| - ))|([VDIWEF])(?= +[\w.$/-]+ *[:(/]))(?:\[(\d+)\])?"
+    rf"(?:((?:{_UPPER})(?![\w.'=-])|{_ANY}(?= *[:|,] |  +|\t| - ))|([VDIWEF])(?= +[\w.$/-]+ *[:(/]))"
+    rf"(?:\[(\d+)\](?:\[[^\]\s]{{0,32}}\])?)?"
     rf"(?: *\(\d\))?(?: *(?:::|[:,]))?(?:[ \t]+(?:- +)?|(?=\|)|(?<=::)|$)"
 )
 _BRACKET_LEVEL = re.compile(rf"[\[<(](?:[\w.-]{{0,32}}:)?({_ANY})[\])>]:? *(?:- +)?")
 _UPPER_WORDS = re.compile(rf"((?:[A-Z][A-Z_]{{1,24}} ){{1,2}})(?=(?:{_UPPER}) )")
-_NAME_LEVEL = re.compile(rf"([\w.$-]{{1,96}})(?:\[(\d+)\])?(?: - +|: +| +)(?=(?:{_UPPER})\b[ :|\[-]|\[{_ANY}\])")
+_NAME_LEVEL = re.compile(rf"([\w.$-]{{1,96}})(?: {{0,16}}\[(\d+)\])?(?: - +|: +| +)(?=(?:{_UPPER})\b[ :|\[-]|\[{_ANY}\])")
 _THREAD_THEN_LEVEL = re.compile(rf"\[([^\]]{{1,96}})\] +(?:- +)?(?=(?:{_UPPER})\b)")
 _PID_BRACKET = re.compile(r"\[pid (\d+)(?::tid (\d+))?\] ")
 _PID_HASH = re.compile(r"(\d+)#\d+: ")
@@ -46,21 +58,16 @@ _BRACKET = re.compile(r"\[((?!client )[^\[\]]{0,256}(?:\[[^\[\]]{0,64}\][^\[\]]{
 _COMPONENT = re.compile(r"([A-Za-z_][\w.$@/<>-]{0,128}(?:\[\d+\]|\([\w-]+\))?) *:(?: +|$)")
 _DOTTED = re.compile(r"((?:[A-Za-z_][\w$-]*\.)+[A-Za-z_][\w$-]*) +(?=\[)(?:\[[^\[\]]{0,160}\] +)?")
 _WIDE = re.compile(r"([A-Za-z][\w.-]{0,48})(?:  +|\t+)(?=\S)")
+_RUST = re.compile(r"((?:\w{1,64}::){0,8}\w{1,64})\] ")  # env_logger closes its bracket behind the module
+_MODULE = re.compile(r"((?:\w{1,64}::){1,8}\w{1,64}): ")
+_DASHED = re.compile(r"((?:[A-Za-z_$][\w$]{0,63}\.){1,16}[A-Za-z_$][\w$]{0,95}) +- +")
+_BEHIND_LEVEL = (_COMPONENT, _DOTTED, _WIDE, _MODULE, _DASHED)
+_IN_BRACKET = (_RUST, *_BEHIND_LEVEL)
 _PROGRAM = re.compile(r"([A-Za-z][\w.-]{0,64})(?: \*\d+)? - +(?=\S)")
 _BSD_TAG = re.compile(r" +([\w.-]{1,255}) ([A-Za-z][^\s:\[\]]{0,127})(?:\[(\d{1,10})\])?:(?: |$)")
-# klog and glog: `E1126 10:11:12.345678       1 reflector.go:138] message`.
-_KLOG = re.compile(r"([IWEF])(\d\d)(\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,9})?) +(\d{1,10}) ([\w./-]{1,128}:\d{1,6})\] ?")
-# ESXi 8: the level in two letters and the priority, before the tag; ESXi 7: the level in lower case.
-_ESXI = re.compile(r"(?:[A-Z][a-z]\((\d{1,3})\):?|([a-z]{4,9})) (?:([\w.-]{1,64})\[(\d{1,10})\]:? ?)")
-# PostgreSQL: two blanks after the level; before it, what `log_line_prefix` says.
-_POSTGRES = re.compile(
-    r"(?<![\w.])(LOG|ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|DEBUG[1-5]?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY|LOCATION):  "
-)
-_POSTGRES_PREFIX = re.compile(r"^[\w@.:,=/\[\]() -]{0,192}$")
-_POSTGRES_PID = re.compile(r"\[(\d{1,10})(?:-\d{1,6})?\]")
-_POSTGRES_USER = re.compile(r"(?<![\w.-])([\w.-]{1,63})@([\w.-]{1,63})(?![\w.-])")
-_POSTGRES_ADDRESS = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}:[\da-fA-F:]*::?[\da-fA-F:]*)(?=[ (:,]|$)")
+_CLOCK_ONLY = re.compile(r"\d\d:\d\d:\d\d[.,]\d{3,9}(?= )")
 _LOWER_LEVEL = re.compile(r"([a-z]{4,8}): ")
+_DAY_NS = 86_400 * NS_PER_S
 _PIECE = re.compile(r" *([\w.$:#/-]{1,64}) *\|")
 
 
@@ -78,23 +85,34 @@ class Peeler:
         reading = Reading(text, {})
         if whole_line and text[:1].isalpha() and self._read_bsd(reading, text, observed_ns):
             return reading
-        if text[:1] in "IWEF" and self._read_klog(reading, text, observed_ns):
-            return reading
+        if text[:1] in "IWEFDA":
+            for read in (read_klog, read_ruby):
+                if read(self._clock, reading, text, observed_ns):
+                    return reading
         end = self._read_time(reading, text, observed_ns, whole_line)
         if end < 0:
-            if ":  " not in text or not _read_postgres(reading, text, 0):
+            if ":  " not in text or not read_postgres(reading, text, 0):
                 _read_level_only(reading, text, whole_line)
             return reading
         if text.startswith("|", end):
             reading.message = text[_read_pieces(reading, text, end + 1) :]
             return reading
+        if text.startswith(CHAINS, end) and read_chain(reading, text, end):
+            return reading
+        if whole_line and read_java(reading, text, end):
+            return reading
+        if "prefix" in reading.fields and read_redis(reading, text, end):
+            return reading
+        if text.startswith(",", end) and not text.startswith(" ", end + 1):  # columns set off by commas
+            reading.message = text[end + 1 :]
+            return reading
         gap = _GAP.match(text, end)
         bracketed, colon = text.startswith("]", end), text.startswith(":", end)
         end = gap.end() if gap else end
         end = self._read_later_times(reading, text, end, observed_ns)
-        if (text[end : end + 1].islower() or text[end + 2 : end + 3] == "(") and _read_esxi(reading, text, end):
+        if (text[end : end + 1].islower() or text[end + 2 : end + 3] == "(") and read_esxi(reading, text, end):
             return reading
-        if ":  " in text and _read_postgres(reading, text, end):
+        if ":  " in text and read_postgres(reading, text, end):
             return reading
         after = _read_layout(reading, text, end)
         spaced = text.startswith(" ", end - 1)
@@ -110,6 +128,8 @@ class Peeler:
             read_host_and_tag(tagged, text, end, bare=text[:1].isalpha())
             _copy_tag(reading, tagged)
             return reading
+        if reading.severity is None and text.startswith("PHP ", after):
+            read_php(reading, text, after)
         if after == end and bracketed and (program := _PROGRAM.match(text, end)):
             reading.fields["component"] = program[1]
             after = program.end()
@@ -128,19 +148,17 @@ class Peeler:
         reading.message = text[tag.end() :]
         return True
 
-    def _read_klog(self, reading: Reading, text: str, observed_ns: int) -> bool:
-        """Read the header of Kubernetes' and Google's loggers; its time has a month and a day and no year."""
-        found = _KLOG.match(text)
+    def _read_clock(self, reading: Reading, text: str, observed_ns: int) -> int:
+        """Read a time of day alone; it is of the day that puts it no more than an hour behind the observation."""
+        found = _CLOCK_ONLY.match(text)
         if found is None:
-            return False
-        level, month, day, clock, thread, component = found.groups()
-        time = self._clock.read(f"{month}-{day} {clock}", 0, observed_ns)
-        if time is None:
-            return False
-        reading.time_ns, reading.severity = time.ns, LETTERS[level]
-        reading.fields = {"level": level, "thread": thread, "component": component}
-        reading.message = text[found.end() :]
-        return True
+            return -1
+        for day_ns in (observed_ns, observed_ns - _DAY_NS):
+            time = self._clock.read(f"{format_time(day_ns)[:10]} {found[0]}", 0, observed_ns)
+            if time is not None and time.ns <= observed_ns + _DAY_NS // 24:
+                reading.time_ns, reading.zoneless = time.ns, time.zoneless
+                return found.end()
+        return -1
 
     def _read_time(self, reading: Reading, text: str, observed_ns: int, columns: bool) -> int:
         """Read the first time; return where it ends, -1 if there is none; `columns` may stand before it."""
@@ -156,7 +174,7 @@ class Peeler:
                 reading.fields["prefix"] = text[:start].rstrip()
                 return flag.end() - 1
         if time is None:
-            return -1
+            return self._read_clock(reading, text, observed_ns) if columns else -1
         reading.time_ns, reading.zoneless = time.ns, time.zoneless
         if start > 1:
             _keep_prefix(reading, text[:start].rstrip(" ["))
@@ -205,42 +223,13 @@ def _keep_prefix(reading: Reading, prefix: str) -> None:
         reading.fields["level"] = level
 
 
-def _read_esxi(reading: Reading, text: str, start: int) -> bool:
-    """Read level and tag as ESXi writes them."""
-    found = _ESXI.match(text, start)
-    if found is None or (found[2] and found[2] not in LEVELS):
-        return False
-    reading.severity = LEVELS[found[2]] if found[2] else SEVERITY_NUMBERS[int(found[1]) & 7]
-    reading.fields["level"] = text[start : found.start(3)].strip(" :")
-    reading.fields.update(app=found[3], procid=found[4])
-    reading.message = text[found.end() :]
-    return True
-
-
-def _read_postgres(reading: Reading, text: str, start: int) -> bool:
-    """Read process, user and level of PostgreSQL, whatever else its prefix has."""
-    level = _POSTGRES.search(text, start, start + 256)
-    if level is None or _POSTGRES_PREFIX.match(prefix := text[start : level.start()]) is None:
-        return False
-    reading.severity = LEVELS.get(level[1].lower().rstrip("12345"), DEFAULT)
-    reading.fields["level"] = level[1]
-    if pid := _POSTGRES_PID.search(prefix):
-        reading.fields["pid"] = pid[1]
-    if address := _POSTGRES_ADDRESS.search(prefix):
-        reading.fields["src_ip"] = address[1]
-    if who := _POSTGRES_USER.search(prefix):
-        reading.fields["user"], reading.fields["database"] = who.groups()
-    for name, value in find_pairs(prefix):
-        reading.fields.setdefault({"db": "database", "client": "src_ip"}.get(name, name), value)
-    reading.message = text[level.end() :]
-    return True
-
-
 def _read_level_only(reading: Reading, text: str, whole_line: bool) -> None:
     """Read the level, and what stands around it, of a text that has no time."""
     if whole_line and (lower := _LOWER_LEVEL.match(text)) and lower[1] in LEVELS:
         reading.severity = LEVELS[lower[1]]
         reading.fields["level"] = lower[1]
+        return
+    if read_python(reading, text):
         return
     level = _BRACKET_LEVEL.match(text) or (_PLAIN_LEVEL.match(text) if text[:1].isupper() else None)
     if level and level[1]:
@@ -270,7 +259,11 @@ def _read_level(reading: Reading, text: str, start: int) -> int:
         lead = shape.match(text, end)
         if lead:
             pairs = zip(names, lead.groups(), strict=False)
-            lead_fields = {name: value.strip() for name, value in pairs if value and name}
+            lead_fields = {
+                "pid" if value.isdecimal() and name == "component" else name: value.strip()
+                for name, value in pairs
+                if value and name
+            }
             end = lead.end()
             break
     else:
@@ -302,7 +295,7 @@ def _read_after_level(reading: Reading, text: str, end: int) -> int:
         end = found.end()
         if text.startswith("- ", found.end() - 2):
             return end
-    for shape in (_COMPONENT, _DOTTED, _WIDE):
+    for shape in _IN_BRACKET if text.startswith("[") else _BEHIND_LEVEL:
         found = shape.match(text, end)
         if found:
             fields.setdefault("component", found[1])
@@ -338,7 +331,8 @@ _TAGGED = re.compile(
 
 
 def _looks_tagged(text: str, start: int) -> bool:
-    return _TAGGED.match(text, start) is not None
+    space = text.find(" ", start)
+    return _TAGGED.match(text, start) is not None and ENDPOINT.search(text[start:space]) is None
 
 
 def _copy_tag(reading: Reading, tagged: SyslogMessage) -> None:

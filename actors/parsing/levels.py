@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from actors.parsing.names import plain
 from actors.parsing.syslog import SEVERITY_NUMBERS
 
@@ -19,6 +22,8 @@ _WORDS = {
     21: "fatal emerg emergency panic ftl",
 }
 LEVELS = {word: number for number, words in _WORDS.items() for word in words.split()}
+WORDS = "|".join(sorted((re.escape(word) for word in LEVELS), key=len, reverse=True))  # as alternatives of a pattern
+UPPER_WORDS = WORDS.upper()
 LETTERS = {"V": 1, "D": 5, "I": 9, "W": 13, "E": 17, "F": 21}  # Android, glog
 _BUNYAN = {10: 1, 20: 5, 30: 9, 40: 13, 50: 17, 60: 21}
 
@@ -45,12 +50,19 @@ _NUMBERS: dict[str, dict[int, int]] = {
     "levelno": {10: 5, 20: 9, 30: 13, 40: 17, 50: 18},  # Python's logging
     "severitynumber": {number: number for number in range(1, 25)},  # OpenTelemetry
     "alertseverity": {1: 17, 2: 13, 3: 10},  # Suricata
+    "nextcloud": {0: 5, 1: 9, 2: 13, 3: 17, 4: 21},
 }
+_DIALECTS = {"reqId": "nextcloud"}  # names by which objects are known whose levels are numbers of their own
 _WINDOWS = {0: 9, 1: 18, 2: 17, 3: 13, 4: 9, 5: 5}  # LogAlways, Critical, Error, Warning, Information, Verbose
 _OTHER_WORDS = {
     "audit_failure": 13, "audit failure": 13, "audit_success": 9, "audit success": 9, "success": 9, "log": 9, "low": 9,
     "medium": 13, "high": 17, "very-high": 18, "warnings": 13, "errors": 17,
 }  # fmt: skip
+
+
+def dialect(pairs: Mapping[str, object]) -> str:
+    """Return whose numbers the levels of an object are; "" if they are nobody's own."""
+    return next((name for sign, name in _DIALECTS.items() if sign in pairs), "")
 
 
 def severity_of_field(name: str, level: object) -> int | None:

@@ -22,7 +22,7 @@ _ROLES: dict[Role, str] = {
         "jsonpayloadmessage eventmessage eventoriginal alertsignature fullmessage @mt body description"
     ),
     "level": (
-        "level severity lvl loglevel levelname severitytext logseverity logsyslogseverityname @l leveldisplayname eventtype "
+        "level severity lvl loglevel levelname severitytext logseverity logsyslogseverityname @l leveldisplayname "
         "severitylevel s priority levelno severitynumber alertseverity sev pri"
     ),
     "time": (
@@ -32,7 +32,10 @@ _ROLES: dict[Role, str] = {
         "receivetimestamp date epoch"
     ),
     "host": "hostname computer computername winlogcomputername hosthostname devname dvchost sourcehost nodename agenthostname",
-    "app": "syslogidentifier appname applicationname application servicename service program programname sourcename logname",
+    "app": (
+        "syslogidentifier appname applicationname application servicename service program programname sourcename "
+        "providername logname"
+    ),
     "procid": "pid processid syslogpid",
 }
 _ENTITIES: dict[EntityType, str] = {
@@ -40,7 +43,8 @@ _ENTITIES: dict[EntityType, str] = {
         "user username userid login loginname account accountname acct ruser suser duser srcuser dstuser remoteuser authuser "
         "principalname clientusername targetusername subjectusername userusername enduserid usr usrname saslusername "
         "sourceusername destinationusername unifiadmin requestuser useridentityusername protopayloadauthenticationinfo"
-        "principalemail callerusername useremail actoralternateid userprincipalname identityname uid auid loggedinuser"
+        "principalemail callerusername useremail actoralternateid userprincipalname identityname auid loggedinuser "
+        "authenticationinfoprincipalemail authdisplayname"
     ),
     "ipv4": (
         "srcip sourceip clientip dstip destip destinationip ip remoteip remoteaddr remoteaddress peerip ipaddress "
@@ -84,4 +88,6 @@ def kind_of(name: str) -> EntityType | None:
     """
     if name.startswith("_") and name.isupper():
         return None
+    if name == "UID":
+        return "user"  # of audit records that were interpreted; in small letters it is a number, or a connection
     return _KINDS.get(plain(name))

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from actors.parsing.levels import DEFAULT, WARNING, severity_of_field, severity_of_windows
+from actors.parsing.levels import DEFAULT, WARNING, dialect, severity_of_field, severity_of_windows
 from actors.parsing.names import ROLES, plain, role_of
 from actors.parsing.reading import Reading
 from actors.parsing.syslog import decode
 from actors.parsing.times import Clock, Time
-from actors.parsing.windows import flatten_windows, is_audit_failure
+from actors.parsing.windows import flatten_windows, is_audit_failure, read_xml
 
 _MAX_PAIRS = 64
 _MAX_VALUE = 1024
@@ -21,6 +21,12 @@ _MAX_DEPTH = 32
 _MAX_ROLE_DEPTH = 4  # of objects in objects in which roles are looked for
 _MAX_OBJECTS = 64  # of one depth
 _MAX_NAME = 255
+_MAX_KIND, _MAX_NAMES = 64, 24
+_KINDS = (
+    "event_type", "eventSource", "eventName", "operationName", "EventID", "Channel", "verb", "kind", "type", "action",
+    "category", "logtype", "name",
+)  # fmt: skip
+_LAUREL = re.compile(r"(\d{9,11}\.\d{1,6}):\d{1,18}$")  # time and serial of an audit record
 _BY_RANK = itemgetter(1, 0)
 _MIN_TIME = 8  # characters of a text that is meant as a time; shorter ones are durations
 _MAY_BE_NO_TIME = frozenset(("t", "epoch", "starttime", "instant"))
@@ -70,10 +76,11 @@ def read_object(pairs: dict[str, Any], text: str, clock: Clock, observed_ns: int
     """
     windows = flatten_windows(pairs)
     found = _find_roles(pairs)
-    message = next((text for _, value in found["message"] if (text := _message(value))), text)
-    reading = Reading(message, pairs)
+    message = next((text for _, value in found["message"] if (text := _message(value))), "")
+    reading = Reading(message or text, pairs, pattern=None if message else _pattern(pairs))
     for name, value in found["level"]:
-        severity = severity_of_windows(value) if windows and plain(name) == "level" else severity_of_field(name, value)
+        is_level = plain(name) == "level"
+        severity = severity_of_windows(value) if windows and is_level else severity_of_field(dialect(pairs) or name, value)
         if severity is not None:
             reading.severity = severity
             break
@@ -84,6 +91,18 @@ def read_object(pairs: dict[str, Any], text: str, clock: Clock, observed_ns: int
         if role not in pairs and (known := next((value for _, value in found[role] if _is_name(value)), None)) is not None:
             pairs[role] = str(known)
     return reading
+
+
+def read_windows_xml(text: str, clock: Clock, observed_ns: int) -> Reading | None:
+    """Read an event of Windows in XML; None if it is not one. The message is its own, or the XML."""
+    fields = read_xml(text)
+    return None if fields is None else read_object(fields, text, clock, observed_ns)
+
+
+def _pattern(pairs: dict[str, Any]) -> str:
+    """Return what the template of an object without a message is learned from: what it calls its kind, and its names."""
+    kinds = [str(pairs[name])[:_MAX_KIND] for name in _KINDS if type(pairs.get(name)) in (str, int)]
+    return " ".join([*kinds, *list(pairs)[:_MAX_NAMES]])
 
 
 def _find_roles(pairs: dict[str, Any]) -> dict[str, list[tuple[str, Any]]]:
@@ -123,7 +142,7 @@ def _read_time(
     reading: Reading, found: list[tuple[str, Any]], pairs: dict[str, Any], clock: Clock, observed_ns: int
 ) -> None:
     unread = None
-    for name, value in [*_date_and_time(pairs), *found]:
+    for name, value in [*_date_and_time(pairs), *found, *_audit_time(pairs)]:
         time = read_time_value(value, clock, observed_ns)
         if time is not None:
             reading.time_ns, reading.zoneless = time.ns, time.zoneless
@@ -132,6 +151,13 @@ def _read_time(
             unread = value
     if unread is not None:
         pairs["time_error"] = f"not a time that is known: {unread[:64]}"
+
+
+def _audit_time(pairs: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the time that laurel keeps in the id of a record."""
+    number = pairs.get("ID")
+    found = _LAUREL.match(number) if isinstance(number, str) else None
+    return [("ID", found[1])] if found else []
 
 
 def _date_and_time(pairs: dict[str, Any]) -> list[tuple[str, str]]:

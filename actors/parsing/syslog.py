@@ -54,6 +54,7 @@ _TIME_SIGN = re.compile(
     r"(?:19|20)\d\d[-/]\d\d[-/]\d\d[T ]"
     r"|(?:(?:19|20)\d\d )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d (?:(?:19|20)\d\d )?\d\d?:\d\d:"
 )
+ENDPOINT = re.compile(r"\d\.\d{1,3}:\d{1,5}$")  # an address and its port are no host
 _HOST = re.compile(r"[\w.:/+-]{1,255}$")
 _COLOURS = re.compile(r"(?:\x1b|#033)\[[\d;]{0,16}m")  # as they are, and as rsyslog writes them
 _PLAIN_HEADER = re.compile(  # nearly all there are
@@ -191,7 +192,8 @@ def parse_3164(text: str, start: int, priority: int | None, clock: Clock, observ
         parsed.host, parsed.app, parsed.procid = plain.groups()
         parsed.message = text[plain.end() :]
         return parsed
-    end = _skip_blanks(text, time.end + text.startswith(":", time.end))
+    end = _skip_blanks(text, time.end)
+    end = _skip_blanks(text, end + text.startswith(":", end))
     end, time = _read_later_header(parsed, text, end, time, clock, observed_ns)
     parsed.time_ns, parsed.zoneless = time.ns, time.zoneless
     read_host_and_tag(parsed, text, end)
@@ -236,6 +238,7 @@ def read_host_and_tag(parsed: SyslogMessage, text: str, start: int, bare: bool =
     space = text.find(" ", start)
     word = text[start:] if space < 0 else text[start:space]
     is_host = space >= 0 and parsed.host is None and word[-1:] not in (":", "]") and _HOST.match(word) is not None
+    is_host = is_host and ENDPOINT.search(word) is None
     if not is_host:
         _read_tag(parsed, text, start, bare)
         return

@@ -198,11 +198,19 @@ class Clock:
         clock = _clock(parts)
         if clock is None:
             return None
-        dates = list(_dates(parts, observed_ns))
-        zone, zoneless = self._zone(parts.get("zone") or parts.get("zone2"), dates[0][0])
+        year_text, month_text = parts.get("year"), parts.get("month") or ""
+        if year_text and len(year_text) == 4 and month_text.isdecimal() and parts.get("day"):  # nearly all there are
+            dates: list[tuple[int | None, int, int]] = [(int(year_text), int(month_text), int(parts["day"] or 0))]
+        else:
+            dates = list(_dates(parts))
+        zone_text = parts.get("zone") or parts.get("zone2")
+        zone, zoneless = self._zone(zone_text, dates[0][0]) if zone_text else (self.zone, True)
         if dates[0][0] is None:
             _, month, day = dates[0]
             return _newest_year(month, day, clock, zone, observed_ns, zoneless)
+        if len(dates) == 1:
+            moment = _to_ns(dates[0][0] or 0, dates[0][1], dates[0][2], clock, zone)
+            return None if moment is None else (moment, zoneless, False)
         moments = [_to_ns(year or 0, month, day, clock, zone) for year, month, day in dates]
         valid = [moment for moment in moments if moment is not None]
         if not valid:
@@ -210,10 +218,8 @@ class Clock:
         now = [moment for moment in valid if abs(moment - observed_ns) <= _NOW_NS]
         return now[0] if now else valid[0], zoneless, False
 
-    def _zone(self, written: str | None, year: int | None) -> tuple[tzinfo, bool]:
-        """Return the zone that is written, and whether none is."""
-        if not written:
-            return self.zone, True
+    def _zone(self, written: str, year: int | None) -> tuple[tzinfo, bool]:
+        """Return the zone that is written, and whether it is none that is known."""
         written = written.strip(" ()")
         if written in "Zz":
             return UTC, False
@@ -256,7 +262,7 @@ def _clock(parts: dict[str, str | None]) -> tuple[int, int, int] | None:
     return hour, int(parts["minute"] or 0), int(parts["second"] or 0)
 
 
-def _dates(parts: dict[str, str | None], observed_ns: int) -> Iterator[tuple[int | None, int, int]]:
+def _dates(parts: dict[str, str | None]) -> Iterator[tuple[int | None, int, int]]:
     """Yield year (None: not written), month and day in each way that they can be read, the usual one first."""
     year_text = parts.get("year") or parts.get("year2")
     year = int(year_text) if year_text else None

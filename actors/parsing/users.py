@@ -21,8 +21,11 @@ _PHRASES = tuple(
         (" from ", rf"(?:Failed|Postponed|Partial) \S{{1,64}} for (?:i\w+ user )?{_CHOSEN_NAME} from {_ADDRESS}(?: port|$)"),
         ("Accepted ", rf"Accepted \S{{1,64}} for {_SPACED_NAME} from "),
         ("or user ", rf"(?:failure|failed|denied|password) for user {_SPACED_NAME} from "),
-        ("nvalid user", rf"[Ii]nvalid user {_CHOSEN_NAME}(?= from {_ADDRESS}(?: port \d{{1,5}}(?: ssh2)?(?: \[preauth\])?)?$)"),
-        ("nvalid user", r"[Ii]nvalid user (\S[^\r\n]{0,64}?)(?= from | [\da-fA-F]{1,4}[.:]|$)"),
+        (
+            "nvalid user",
+            rf"[Ii]nvalid user (?:{_CHOSEN_NAME}(?= from {_ADDRESS}(?: port \d{{1,5}}(?: ssh2)?(?: \[preauth\])?)?$)"
+            r"|(\S[^\r\n]{0,64}?)(?= from | [\da-fA-F]{1,4}[.:]|$))",
+        ),
         ("llegal user", r"[Ii]llegal user (\S{1,64})"),
         ('" :', r'"(?:e?mail|user|username|user_name|login|account)" : "([^"\r\n]{1,128})"'),
         ('":', r'"(?:e?mail|user|username|user_name|login|account)": ?"([^"\r\n]{1,128})"'),
@@ -105,7 +108,7 @@ def find_users(text: str) -> Iterator[tuple[int, str]]:
         if sign in text:
             for found in phrase.finditer(text):
                 for group in range(1, (phrase.groups or 0) + 1):
-                    name = without_domain(found[group].strip("\"'`<>()[]{}.,:;").rstrip())
+                    name = without_domain((found[group] or "").strip("\"'`<>()[]{}.,:;").rstrip())
                     if is_user_name(name):
                         yield found.start(group), name
     if "ser" in text or "USER" in text:

@@ -7,17 +7,40 @@ the event's own data are added beside what there is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from html import unescape
 from typing import Any
 
 _AUDIT_FAILURE = 0x10_0000_0000_0000  # of Keywords (winmeta.xml)
 _MAX_DATA = 128
+_SYSTEM = re.compile(r"<(EventID|Level|Task|Opcode|Keywords|EventRecordID|Channel|Computer)(?: [^<>]{0,128})?>([^<>]{0,512})</")
+_PROVIDER = re.compile(r"<Provider Name=['\"]([^'\"<>]{1,256})")
+_TIME = re.compile(r"<TimeCreated SystemTime=['\"]([^'\"<>]{1,64})")
+_NAMED_DATA = re.compile(r"<Data Name=['\"]([^'\"<>]{1,128})['\"](?:/>|>([^<>]{0,8192})</Data>)")
+_MESSAGE = re.compile(r"<Message>([^<>]{1,16384})</Message>")
 _NAMES = {
     "event_id": "EventID", "EventId": "EventID", "eventID": "EventID", "channel": "Channel", "log_name": "Channel",
     "provider_name": "Provider_Name", "ProviderName": "Provider_Name", "SourceName": "Provider_Name",
     "computer_name": "Computer", "computer": "Computer", "record_id": "EventRecordID", "keywords": "Keywords",
 }  # fmt: skip
 _DATA = ("event_data", "EventData", "user_data", "UserData", "eventdata")
+
+
+def read_xml(text: str) -> dict[str, Any] | None:
+    """Return the fields of an event of Windows in XML, as `wevtutil` and forwarders write it; None if it is not one."""
+    if not text.startswith("<Event") or "<System>" not in text:
+        return None
+    fields: dict[str, Any] = {name: unescape(value) for name, value in _SYSTEM.findall(text)}
+    if not fields.get("EventID", "").isdecimal() or "Channel" not in fields:
+        return None
+    fields["EventID"] = int(fields["EventID"])
+    for name, pattern in (("Provider_Name", _PROVIDER), ("TimeCreated", _TIME), ("Message", _MESSAGE)):
+        if found := pattern.search(text):
+            fields[name] = unescape(found[1])
+    for name, value in _NAMED_DATA.findall(text)[:_MAX_DATA]:
+        fields.setdefault(name, unescape(value))
+    return fields
 
 
 def flatten_windows(pairs: dict[str, Any]) -> bool:
@@ -43,7 +66,8 @@ def is_audit_failure(pairs: Mapping[str, Any]) -> bool:
             return False
     if isinstance(keywords, int):
         return bool(keywords & _AUDIT_FAILURE)
-    words = (keywords, pairs.get("EventType"))
+    event = pairs.get("event")
+    words = (keywords, pairs.get("EventType"), event.get("outcome") if isinstance(event, dict) else None)
     return any("failure" in str(word).lower() for word in words)
 
 

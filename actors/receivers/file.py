@@ -174,7 +174,9 @@ class FileReceiver:
                 await trio.lowlevel.checkpoint()
 
     def _joiner_of(self, tail: Tail) -> Joiner:
-        return self._joiners.setdefault(tail.key, Joiner(self._first_line))
+        if (joiner := self._joiners.get(tail.key)) is None:
+            joiner = self._joiners[tail.key] = Joiner(self._first_line)
+        return joiner
 
     def _join(self, tail: Tail, lines: list[Line], *, is_last: bool) -> tuple[list[Line] | list[Joined], dict[str, Any]]:
         """Return the records that lines complete, and the cursors of all files that these stand in."""
@@ -186,6 +188,7 @@ class FileReceiver:
         if is_last:
             joined += joiner.flush()
         held = joiner.held()
+        self._metrics.open_records = sum(map(len, self._joiners.values()))
         self._metrics.joined_lines += sum(each.lines - 1 for each in joined)
         concerned = {each.key: each for each in (*self._tails.values(), *self._retired.values(), tail)}
         keys = {tail.key, *before, *held} & concerned.keys()
@@ -298,7 +301,7 @@ class FileReceiver:
             async with self._one_at_a_time:
                 for tail in [*self._tails.values(), *self._retired.values()]:
                     joiner = self._joiners.get(tail.key)
-                    if joiner is None or not joiner.is_open or self._quiet_s(tail) < joiner.linger_s:
+                    if not joiner or self._quiet_s(tail) < joiner.linger_s:
                         continue
                     if not tail.is_behind() and not joiner.goes_on_with(tail.rest):
                         await self._take(tail, [], is_last=True)

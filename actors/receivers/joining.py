@@ -84,10 +84,9 @@ class Joiner:
         self._first = first
         self._open: dict[bytes, _Open] = {}
 
-    @property
-    def is_open(self) -> bool:
-        """Tell whether something waits to be joined."""
-        return bool(self._open)
+    def __len__(self) -> int:
+        """Return how many records wait for their next line."""
+        return len(self._open)
 
     def held(self) -> dict[str, int]:
         """Return the offset of the first line that is not handed on, for each file that has one."""

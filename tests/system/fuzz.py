@@ -194,7 +194,7 @@ class Fuzzing:
 
     def _standing(self, actor: str, rejects: tuple[str, ...]) -> tuple[int, int, int]:
         drops = ("dropped_kernel_udp", "dropped_spool_full", "dropped_spool_error")
-        return self.counter(actor, "accepted_records"), self.counter(actor, *rejects), self.counter(actor, *drops)
+        return self.counter(actor, "accepted_records", "joined_lines"), self.counter(actor, *rejects), self.counter(actor, *drops)
 
     def udp(self, inputs: int) -> None:
         before = self._standing("syslog", ())

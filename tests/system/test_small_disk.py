@@ -158,7 +158,8 @@ def wait_settled(daemon: DaemonProcess) -> None:
     def is_settled() -> bool:
         health = daemon.health()
         in_flight = [account["in_flight"] for account in health["ledger"]["sources"].values()]
-        return bool(health["state"] == "ok" and health["queue_depth"] == 0 and not any(in_flight))
+        held = health["actors"]["file"]["gauges"].get("open_records", 0)  # by their file receiver, to be joined
+        return bool(health["state"] == "ok" and health["queue_depth"] == 0 and not any(in_flight) and not held)
 
     daemon.wait_until(is_settled, 60)
 

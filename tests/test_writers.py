@@ -1,0 +1,66 @@
+"""What real programs and devices write, read by the real parser: one file a writer below tests/writers; adding one needs no code.
+
+    writer = "OpenSSH"              as `docs/formats.md` calls it
+    [[sample]]
+    receiver = "syslog"             or "file"
+    line = "<38>Nov 26 ..."         as it arrives
+    event_ts = "2026-11-26T..."     left out where the line says no time: then it is when the line was read
+    severity = 9
+    message = "..."
+    entities = ["user root"]        all of them, in order
+    fields = { app = "sshd" }       some of them, as text
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.parsing.parse import Parser
+from protocol.clock import format_time, parse_time
+from protocol.records import Event, Record
+
+ROOT = Path(__file__).resolve().parent.parent
+WRITERS = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((ROOT / "tests" / "writers").glob("*.toml"))}
+SAMPLES = [
+    pytest.param(sample, id=f"{name}-{number}")
+    for name, writer in WRITERS.items()
+    for number, sample in enumerate(writer["sample"], 1)
+]
+READ_TS = "2026-11-26T13:00:00.000Z"
+
+
+def parse(sample: dict[str, Any]) -> Event:
+    form = "syslog" if sample["receiver"] == "syslog" else "line"
+    record = Record(parse_time(READ_TS), sample["receiver"], form, "192.0.2.200", sample["line"].encode())  # type: ignore[arg-type]
+    (event,), _ = Parser().parse([record], 1, 1)
+    return event
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_sample_is_read_as_an_analyst_reads_it(sample: dict[str, Any]) -> None:
+    event = parse(sample)
+    assert format_time(event.event_ns) == sample.get("event_ts", READ_TS)
+    assert (event.severity, event.message) == (sample["severity"], sample["message"])
+    assert [f"{entity.type} {entity.value}" for entity in event.entities] == sample["entities"]
+    wanted = sample.get("fields", {})
+    assert {name: str(event.fields.get(name)) for name in wanted} == wanted
+    assert "parse_error" not in event.fields and event.template
+
+
+def test_there_are_enough_and_each_says_all() -> None:
+    assert len(WRITERS) >= 60 and len(SAMPLES) >= 150
+    for name, writer in WRITERS.items():
+        assert set(writer) == {"writer", "sample"}, name
+        for sample in writer["sample"]:
+            assert {"receiver", "line", "severity", "message", "entities"} <= set(sample), name
+
+
+def test_the_page_of_formats_names_every_writer_and_no_other() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
+    assert sorted(rows[1:], key=str.lower) == sorted((writer["writer"] for writer in WRITERS.values()), key=str.lower)
