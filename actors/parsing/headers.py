@@ -94,17 +94,7 @@ class Peeler:
             if ":  " not in text or not read_postgres(reading, text, 0):
                 _read_level_only(reading, text, whole_line)
             return reading
-        if text.startswith("|", end):
-            reading.message = text[_read_pieces(reading, text, end + 1) :]
-            return reading
-        if text.startswith(CHAINS, end) and read_chain(reading, text, end):
-            return reading
-        if whole_line and read_java(reading, text, end):
-            return reading
-        if "prefix" in reading.fields and read_redis(reading, text, end):
-            return reading
-        if text.startswith(",", end) and not text.startswith(" ", end + 1):  # columns set off by commas
-            reading.message = text[end + 1 :]
+        if _read_own_layout(reading, text, end, whole_line):
             return reading
         gap = _GAP.match(text, end)
         bracketed, colon = text.startswith("]", end), text.startswith(":", end)
@@ -212,6 +202,22 @@ class Peeler:
         if again and node[1] in again[1]:
             end = again.end()
         return end
+
+
+def _read_own_layout(reading: Reading, text: str, end: int, whole_line: bool) -> bool:
+    """Read what follows the time at `end` where one family of loggers sets it off in a way of its own."""
+    sign = text[end : end + 1]
+    if sign == " ":
+        if text[:1].isalpha():
+            return whole_line and read_java(reading, text, end)
+        return "prefix" in reading.fields and read_redis(reading, text, end)
+    if sign == "|":
+        reading.message = text[_read_pieces(reading, text, end + 1) :]
+        return True
+    if sign == "," and not text.startswith(" ", end + 1):  # columns
+        reading.message = text[end + 1 :]
+        return True
+    return text.startswith(CHAINS, end) and read_chain(reading, text, end)
 
 
 def _keep_prefix(reading: Reading, prefix: str) -> None:
