@@ -13,8 +13,9 @@ State: at most `max_templates` templates of at most 96 tokens, 128 of them in a 
 Cost: about 1.5 us a message on a cache hit; a miss costs a look at each template of its leaf.
 Source: P. He, J. Zhu, Z. Zheng, M. R. Lyu, Drain: An Online Log Parsing Approach with Fixed Depth Tree, ICWS 2017.
 Departures: similarity is of the words that differ, equal / (equal + different), where a variable on one side counts a
-quarter and on both sides nothing; words in upper case (`RUNNING`, `GET`) are constants unless ten templates differ in
-one, and so are the keys of `key=value`; tokens beyond the 96th do not count; a tie goes to the older; a full leaf loses
+quarter and on both sides nothing; words in upper case (`RUNNING`, `GET`) and words of state (`started`, `paused`, `true`)
+are constants unless ten templates differ in one, for a change of state is what a detector has to see, and so are the keys
+of `key=value`; tokens beyond the 96th do not count; a tie goes to the older; a full leaf loses
 its least recently used template; empty nodes leave.
 """
 
@@ -31,6 +32,21 @@ _MAX_CACHE = 16_384
 _MAX_LEAF = 128  # templates under one path, so that a flood of nonsense stays cheap
 _LEARNED_WEIGHT = 0.25  # of a position that is a variable on one side only, against 1 for two words that differ
 _MAX_VARIANTS = 10  # templates that differ in a keyword only; with more of them it is a variable
+
+
+_PUNCTUATION = ".,;:!()[]{}<>'\""
+_STATE_WORDS = """
+begin begins began end ends ended start starts started starting stop stops stopped stopping pause paused resume
+resumed run running idle open opened opening close closed closing connect connected connecting disconnect disconnected
+up down on off true false yes no enable enabled disable disabled success succeeded successful successfully fail failed
+failure failing initialize initialized initialization finalize finalized finalization load loaded unload unloaded
+mount mounted unmounted register registered unregistered create created delete deleted add added remove removed accept
+accepted reject rejected allow allowed deny denied grant granted refuse refused login logout enter entered entering
+leave left leaving online offline active inactive available unavailable valid invalid lock locked unlock unlocked
+attach attached detach detached install installed uninstalled suspend suspended shutdown reboot boot complete
+completed incomplete passed ready busy healthy unhealthy established acquired released
+"""
+_STATES = frozenset(_STATE_WORDS.split())
 
 
 class Template:
@@ -273,8 +289,10 @@ def _merge(old: str, new: str) -> str:
 
 
 def _is_keyword(token: str) -> bool:
-    """Say whether a token is written as states, methods and constants are: `RUNNING`, `SCREEN_ON`, `GET`."""
-    return len(token) > 1 and token.isupper() and VARIABLE not in token and not any(map(str.isdigit, token))
+    """Say whether a token is a state, or is written as states, methods and constants are: `RUNNING`, `SCREEN_ON`, `GET`."""
+    if token.strip(_PUNCTUATION).lower() in _STATES:
+        return True
+    return len(token) > 1 and token.isupper() and VARIABLE not in token and sum(map(str.isdigit, token)) <= 1  # `SOCKS5`
 
 
 def _step(token: str) -> str:

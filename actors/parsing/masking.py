@@ -20,6 +20,8 @@ _MAX_MESSAGE = 2_048  # characters of a message; a template, of which there may 
 _VARIABLES = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]{0,15}://[^\s\"'<>]+"  # URL
     r"|(?<![\w.*)])(?:[A-Za-z]:)?[/\\](?=[\w.~@%+-])[^\s\"'<>,;()\[\]{}=]*"  # path
+    r"|(?<![\w.-])(?![\w.-]{1,64}\.(?:java|kt|scala|py|go|cc?|cpp|hh?|hpp|rb|js|ts|rs|cs|php|swift):)"  # a place in a source
+    r"[A-Za-z][\w-]{0,62}(?:\.[\w-]{1,63}){1,8}:\d{1,5}(?![\w.])"  # host and port
     r"|0[xX][0-9A-Fa-f]+"
     r"|(?<![\w.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){3,31}(?![\w:])"  # IPv6, MAC, fingerprint
     r"|(?<![A-Za-z0-9_])[-+]?\d+(?:[.,:/-]\d+)*(?![A-Za-z_])"  # number, IPv4, time, version
@@ -31,6 +33,7 @@ Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec
 """
 _CALENDAR = frozenset(_CALENDAR_WORDS.split())
 _NEIGHBOURS = re.compile(r"<\*>(?:[.:,/@_-]?<\*>)+")
+_ASIDE = re.compile(r" \([\d.,]{1,16} ?(?:[KMGT]i?)?(?:B|bytes?)\)")  # the same size again, where it is large
 _UNDER_A_UNIT = re.compile(r"<(\d+) (sec|ms|s)\b")
 
 
@@ -44,6 +47,8 @@ class Masking:
         """Return the first `most` tokens of a message with their variables masked."""
         if "<" in message:
             message = _UNDER_A_UNIT.sub(r"<\1\2", message)
+        if "B)" in message or "bytes)" in message:
+            message = _ASIDE.sub("", message)
         if len(message) > _MAX_MESSAGE:
             message = message[:_MAX_MESSAGE].rpartition(" ")[0] or message[:_MAX_MESSAGE]
         words = message.split(None, most)[:most]
