@@ -25,6 +25,7 @@ COMMANDS = {
     "quarantine": "list records that an actor died of; look at one, send it again or throw it away",
     "backup": "make a consistent copy of the state, of a running daemon too",
     "rules": "live with Sigma rules: list, check, test, why, backtest, coverage, never",
+    "parse": "show how a line is read",
     "topology": "show the actors and the edges between them",
     "demo": "send realistic traffic to a running daemon",
 }
