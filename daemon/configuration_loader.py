@@ -63,6 +63,18 @@ class _Reader:
         self._lines = _key_lines(text)
         self.faults: list[Fault] = []
 
+    def note_overrides(self, table: Mapping[str, Any], path: str = "") -> None:
+        """Note which keys are from the environment, so that a fault names the variable, of unknown keys and tables too."""
+        for key, value in table.items():
+            here = f"{path}.{key}" if path else key
+            if isinstance(value, Override):
+                self._overrides[here] = value.variable
+            elif isinstance(value, dict):
+                self.note_overrides(value, here)
+                variables = {self._overrides.get(f"{here}.{inner}") for inner in value}
+                if value and None not in variables:  # nothing of it stands in the file
+                    self._overrides[here] = sorted(filter(None, variables))[0]
+
     def fault(self, path: str, reason: str) -> None:
         if path in self._overrides:
             self.faults.append(Fault(self._overrides[path], reason))
@@ -174,6 +186,7 @@ def read_configuration(
             raise ConfigurationError([Fault(name, str(error))]) from error
     reader = _Reader(name, text, look_at_files)
     reader.faults += _override(tables, environment)
+    reader.note_overrides(tables)
     configuration: Configuration = reader.section(Configuration, tables, "")
     if reader.faults:
         raise ConfigurationError(reader.faults)

@@ -68,19 +68,31 @@ def remove_leftovers(state_dir: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-class StateLock:
+class DirectoryLock:
     """Held for as long as the daemon runs; the kernel lets go of it whatever kills us."""
 
-    def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / "lock"
+    def __init__(self, folder: Path, name: str, advice: str) -> None:
+        """Raises DirectoryError with the advice if another daemon holds it."""
+        self._path = folder / name
         self._file = open(self._path, "a+")  # noqa: SIM115
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise DirectoryError(f"another tocsin runs on {state_dir}; stop it, or choose another --state-dir") from error
+            self._file.close()
+            raise DirectoryError(f"another tocsin runs on {folder}; stop it, or {advice}") from error
 
     def release(self) -> None:
         self._file.close()
+
+
+def lock_state(state_dir: Path) -> DirectoryLock:
+    """Return the lock of a state directory. Raises DirectoryError."""
+    return DirectoryLock(state_dir, "lock", "choose another --state-dir")
+
+
+def lock_runtime(runtime_dir: Path) -> DirectoryLock:
+    """Return the lock of a runtime directory, where two daemons would take each other's sockets. Raises DirectoryError."""
+    return DirectoryLock(runtime_dir, "runtime.lock", "set another runtime_dir")
 
 
 def write_about(state_dir: Path, about: dict[str, Any]) -> bool:

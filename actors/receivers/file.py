@@ -33,6 +33,7 @@ from protocol.records import Record
 
 WATCHED = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE
 MAX_FILES = 4_096
+COMPRESSED = (".gz", ".xz", ".zst", ".bz2", ".lz4", ".zip")  # what was read before it was packed
 RETRY_S = 0.5
 ROTATED_S = 10.0  # a file that was renamed away is closed when nothing was written to it for this long
 REST_S = 2.0  # a last line without a newline is handed on when it has been there for this long
@@ -60,6 +61,7 @@ class FileReceiver:
         self._quiet: dict[str, tuple[int, float]] = {}  # {key: end of what was read of it, since when}
         self._inotify = Inotify()
         self._directories: dict[int, str] = {}  # {watch: directory, or file behind a symbolic link}
+        self._links: dict[str, set[str]] = {}  # {what a symbolic link of ours points to: links}
         self._old_patterns: list[str] = self._intake.cursors.get(PATTERNS, [])
         self._joiners: dict[str, Joiner] = {}  # {key: of the file that is open, or was there before under its path}
         self._first_line = re2.compile(self._settings.first_line.encode()) if self._settings.first_line else None
@@ -73,7 +75,7 @@ class FileReceiver:
         """Yield each path, and whether its pattern was used before."""
         for pattern in self._settings.paths:
             for path in glob.glob(pattern, recursive=True):
-                if os.path.isfile(path):
+                if os.path.isfile(path) and not path.endswith(COMPRESSED):
                     yield path, pattern in self._old_patterns
 
     def _watch(self, path: str, mask: int) -> None:
@@ -114,8 +116,11 @@ class FileReceiver:
         except OSError as error:
             self._unreadable[path] = f"cannot read {_shown(path)}: {error.strerror}"
             return
-        if os.path.islink(path):
-            self._watch(path, MODIFY)  # what is written there happens in another directory
+        if os.path.islink(path):  # what is written there happens in another directory, and so do its rotations
+            target = os.path.realpath(path)
+            self._links.setdefault(target, set()).add(path)
+            self._watch(path, MODIFY)
+            self._watch(os.path.dirname(target), WATCHED)
 
     def _is_open(self, key: str, path: str) -> bool:
         """Tell whether this very file is open; if it was renamed to `path`, go on with it under that name."""
@@ -235,6 +240,7 @@ class FileReceiver:
         while True:
             changes = await self._inotify.wait_changes()
             named = {_changed_path(self._directories.get(change.watch, ""), change.name) for change in changes}
+            named |= {link for target in named & self._links.keys() for link in self._links[target]}
             async with self._one_at_a_time:
                 if any(change.watch < 0 for change in changes):
                     await self._look_at_all()
@@ -258,7 +264,8 @@ class FileReceiver:
     async def _read_renamed(self, old: str, new: str) -> None:
         """Read a file that came and went under a path of ours before we saw it there."""
         name = os.path.basename(old)
-        if not any(fnmatch.fnmatch(name, os.path.basename(pattern)) for pattern in self._settings.paths):
+        is_ours = any(fnmatch.fnmatch(name, os.path.basename(pattern)) for pattern in self._settings.paths)
+        if (old not in self._links and not is_ours) or new.endswith(COMPRESSED):
             return
         try:
             status = os.stat(new)

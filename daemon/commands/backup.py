@@ -16,7 +16,7 @@ from actors.storage.errors import STORE_ERRORS
 from actors.storage.store import has_store, store_folder
 from actors.syncing import sync_folder
 from daemon.configuration import Configuration
-from daemon.directories import ALIVE, DirectoryError, StateLock, state_directory
+from daemon.directories import ALIVE, DirectoryError, DirectoryLock, lock_state, state_directory
 from protocol.packing import unpack_entries
 
 JOURNAL = "templates.journal"
@@ -62,10 +62,10 @@ def back_up(source: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _lock_if_free(state_dir: Path) -> StateLock | None:
+def _lock_if_free(state_dir: Path) -> DirectoryLock | None:
     """Keep a daemon from starting meanwhile; one that runs already is no matter."""
     try:
-        return StateLock(state_dir)
+        return lock_state(state_dir)
     except DirectoryError:
         return None
 

@@ -23,7 +23,8 @@ from daemon.configuration import Configuration
 from daemon.configuration_loader import ConfigurationError, Fault, config_path, read_configuration
 from daemon.directories import (
     DirectoryError,
-    StateLock,
+    lock_runtime,
+    lock_state,
     make_private,
     remove_leftovers,
     runtime_directory,
@@ -60,10 +61,11 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
     inherited = take_sockets()
     try:
         state_dir = make_private(state_directory(configuration, arguments.state_dir))
-        lock = StateLock(state_dir)
+        locks = [lock_state(state_dir)]
         remove_leftovers(state_dir)
         sockets = bind_all(configuration, inherited)
         runtime_dir = runtime_directory(configuration)
+        locks.append(lock_runtime(runtime_dir))
     except ConfigurationError as error:
         for fault in error.faults:
             _say(f"tocsin: {fault}")
@@ -93,7 +95,8 @@ def run_command(configuration: Configuration, arguments: argparse.Namespace) -> 
             shutil.rmtree(runtime_dir, ignore_errors=True)
         with suppress(OSError):
             (state_dir / "daemon.json").unlink()
-        lock.release()
+        for lock in locks:
+            lock.release()
 
 
 class Rereading:

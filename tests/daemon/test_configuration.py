@@ -124,7 +124,8 @@ def test_a_fault_of_the_environment_names_the_variable(tmp_path: Path, name: str
 
 
 def test_a_variable_that_is_no_key(tmp_path: Path) -> None:
-    assert "http.colour" in faults(tmp_path, "", TOCSIN_HTTP__COLOUR="red")[0]
+    assert faults(tmp_path, "", TOCSIN_HTTP__COLOUR="red")[0].startswith("TOCSIN_HTTP__COLOUR: is not known")
+    assert faults(tmp_path, "", TOCSIN_HTTPP__LISTEN="x")[0].startswith("TOCSIN_HTTPP__LISTEN: is not known")
 
 
 @given(st.text(max_size=20))

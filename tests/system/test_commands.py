@@ -85,6 +85,20 @@ def test_status_restart_and_a_second_daemon(daemon: DaemonProcess) -> None:
     assert second.returncode == 78 and "another tocsin runs" in second.stderr
 
 
+def test_two_daemons_do_not_share_a_runtime_directory(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    first, second = (DaemonProcess(folder, TOCSIN_RUNTIME_DIR=str(tmp_path / "run")) for folder in folders)
+    with first:
+        second.begin()
+        assert second.wait(20) == 78
+        assert "another tocsin runs on" in second.log.read_text() and "runtime_dir" in second.log.read_text()
+        assert first.health()["state"] == "ok"
+    with second:
+        pass
+
+
 def test_commands_say_so_when_no_daemon_runs(tmp_path: Path) -> None:
     idle = DaemonProcess(tmp_path)
     assert tocsin("status", "--config", str(idle.config)).returncode == 2

@@ -207,6 +207,41 @@ def test_symbolic_links_are_followed_at_once_and_one_file_is_read_once(tmp_path:
     run(test)
 
 
+def test_the_target_of_a_link_is_rotated_as_kubelet_does_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        pods, lines = tmp_path / "pods", []
+        pods.mkdir()
+        target = pods / "0.log"
+        add(target, "line 0")
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs" / "shop.log").symlink_to(target)
+        async with receiving(tmp_path, from_start=True) as it:
+            lines.append("line 0")
+            for rotation in range(4):
+                for number in range(10):
+                    lines.append(f"rotation {rotation} line {number}")
+                    add(target, lines[-1])
+                target.rename(pods / f"0.log.{rotation}")
+                if rotation % 2:
+                    await trio.sleep(0.1)
+            await trio.sleep(1)
+            assert sorted(it.lines) == sorted(lines)
+
+    run(test)
+
+
+def test_what_is_packed_is_passed_over(tmp_path: Path) -> None:
+    async def test() -> None:
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs" / "a.log.1.gz").write_bytes(b"\x1f\x8b packed\n")
+        add(tmp_path / "logs" / "a.log", "one")
+        async with receiving(tmp_path, "*", from_start=True) as it:
+            await trio.sleep(1)
+            assert it.lines == ["one"]
+
+    run(test)
+
+
 def test_a_file_that_cannot_be_read_for_a_while_is_neither_skipped_nor_doubled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
