@@ -10,12 +10,10 @@ the first line that waits to be joined, should the receiver die.
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,17 +21,15 @@ import re2
 import trio
 
 from actors.context import Context
-from actors.receivers.inotify import ATTRIB, CREATE, DELETE, MODIFY, MOVED_FROM, MOVED_TO, Change, Inotify
 from actors.receivers.intake import Intake, IntakeSettings
 from actors.receivers.joining import LINGER_S, Joined, Joiner
 from actors.receivers.tailing import Line, Tail
+from actors.receivers.watching import COMPRESSED, Watching, shown
 from actors.record_log import LogFull
 from protocol.metrics import FileMetrics
 from protocol.records import Record
 
-WATCHED = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE
 MAX_FILES = 4_096
-COMPRESSED = (".gz", ".xz", ".zst", ".bz2", ".lz4", ".zip")  # what was read before it was packed
 RETRY_S = 0.5
 ROTATED_S = 10.0  # a file that was renamed away is closed when nothing was written to it for this long
 REST_S = 2.0  # a last line without a newline is handed on when it has been there for this long
@@ -59,49 +55,27 @@ class FileReceiver:
         self._tails: dict[str, Tail] = {}  # {path: open file}
         self._retired: dict[str, Tail] = {}  # {key: file that was renamed away or deleted, and may still be written to}
         self._quiet: dict[str, tuple[int, float]] = {}  # {key: end of what was read of it, since when}
-        self._inotify = Inotify()
-        self._directories: dict[int, str] = {}  # {watch: directory, or file behind a symbolic link}
-        self._links: dict[str, set[str]] = {}  # {what a symbolic link of ours points to: links}
+        self._watching = Watching(self._settings.paths)
         self._old_patterns: list[str] = self._intake.cursors.get(PATTERNS, [])
         self._joiners: dict[str, Joiner] = {}  # {key: of the file that is open, or was there before under its path}
         self._first_line = re2.compile(self._settings.first_line.encode()) if self._settings.first_line else None
         self._one_at_a_time = trio.Lock()
-        self._unwatched: dict[str, str] = {}  # {directory: why}
         self._unreadable: dict[str, str] = {}  # {path: why}
 
     # -- which files
 
-    def _find(self) -> Iterator[tuple[str, bool]]:
-        """Yield each path, and whether its pattern was used before."""
-        for pattern in self._settings.paths:
-            for path in glob.glob(pattern, recursive=True):
-                if os.path.isfile(path) and not path.endswith(COMPRESSED):
-                    yield path, pattern in self._old_patterns
-
-    def _watch(self, path: str, mask: int) -> None:
-        try:
-            self._directories[self._inotify.watch(path, mask)] = path
-        except OSError as error:
-            self._unwatched[path] = f"cannot watch {_shown(path)}: {error.strerror}"
-
-    def _watch_directories(self) -> None:
-        self._unwatched = {}
-        for pattern in self._settings.paths:
-            for directory in glob.glob(os.path.dirname(pattern) or "/", recursive=True):
-                self._watch(directory, WATCHED)
-
     def _open_new(self) -> None:
         before, self._unreadable = self._unreadable, {}
-        for path, known_pattern in self._find():
+        for path, pattern in self._watching.find():
             if path in self._tails:
                 continue
             if len(self._tails) >= MAX_FILES:
-                self._unreadable[path] = f"more than {MAX_FILES} files match; {_shown(path)} is not read"
+                self._unreadable[path] = f"more than {MAX_FILES} files match; {shown(path)} is not read"
                 break
-            self._open(path, from_start=known_pattern or self._settings.from_start)
+            self._open(path, from_start=pattern in self._old_patterns or self._settings.from_start)
         self._metrics.unreadable_files += len(self._unreadable.keys() - before.keys())
         self._metrics.open_files = len(self._tails)
-        if faults := [*self._unreadable.values(), *self._unwatched.values()]:
+        if faults := [*self._unreadable.values(), *self._watching.unwatched.values()]:
             self._report.set("files", faults[0])
         else:
             self._report.clear("files")
@@ -114,13 +88,9 @@ class FileReceiver:
                 return
             self._tails[path] = Tail(path, self._intake.cursors.get(key), from_start=from_start)
         except OSError as error:
-            self._unreadable[path] = f"cannot read {_shown(path)}: {error.strerror}"
+            self._unreadable[path] = f"cannot read {shown(path)}: {error.strerror}"
             return
-        if os.path.islink(path):  # what is written there happens in another directory, and so do its rotations
-            target = os.path.realpath(path)
-            self._links.setdefault(target, set()).add(path)
-            self._watch(path, MODIFY)
-            self._watch(os.path.dirname(target), WATCHED)
+        self._watching.watch_link(path)
 
     def _is_open(self, key: str, path: str) -> bool:
         """Tell whether this very file is open; if it was renamed to `path`, go on with it under that name."""
@@ -138,7 +108,7 @@ class FileReceiver:
 
     async def _begin(self) -> None:
         """Finish what was renamed away meanwhile, open everything, and note where each file begins."""
-        self._watch_directories()
+        self._watching.watch_directories()
         self._open_new()
         before = self._intake.cursors
         self._note_cursors(before)  # of new files too, at once: should we be killed, they may be renamed before we are back
@@ -204,7 +174,7 @@ class FileReceiver:
 
         `is_last`: nothing that comes belongs to them.
         """
-        now_ns, source, origin = time.time_ns(), self._settings.source, _shown(tail.path)
+        now_ns, source, origin = time.time_ns(), self._settings.source, shown(tail.path)
         joined, cursors = self._join(tail, lines, is_last=is_last)
         records = [Record(now_ns, source, "line", origin, each.body, each.cut) for each in joined]
         self._metrics.cut_records += sum(each.cut for each in joined)
@@ -238,34 +208,20 @@ class FileReceiver:
 
     async def _follow_changes(self) -> None:
         while True:
-            changes = await self._inotify.wait_changes()
-            named = {_changed_path(self._directories.get(change.watch, ""), change.name) for change in changes}
-            named |= {link for target in named & self._links.keys() for link in self._links[target]}
+            changes = await self._watching.wait_changes()
             async with self._one_at_a_time:
-                if any(change.watch < 0 for change in changes):
+                if changes.is_partial:
                     await self._look_at_all()
-                for old, new in self._renamed(changes):
+                for old, new in changes.renamed:
                     await self._read_renamed(old, new)
-                for path in sorted(named & ({path for path, _ in self._find()} | self._tails.keys())):
+                for path in sorted(changes.paths & ({path for path, _ in self._watching.find()} | self._tails.keys())):
                     await self._follow(path)
                 for tail in list(self._retired.values()):
                     await self._read_to_end(tail)
 
-    def _renamed(self, changes: list[Change]) -> Iterator[tuple[str, str]]:
-        """Yield the old and the new path of each file that was renamed within what we watch."""
-        before: dict[int, str] = {}
-        for change in changes:
-            path = _changed_path(self._directories.get(change.watch, ""), change.name)
-            if change.mask & MOVED_FROM:
-                before[change.cookie] = path
-            elif change.mask & MOVED_TO and change.cookie in before:
-                yield before.pop(change.cookie), path
-
     async def _read_renamed(self, old: str, new: str) -> None:
         """Read a file that came and went under a path of ours before we saw it there."""
-        name = os.path.basename(old)
-        is_ours = any(fnmatch.fnmatch(name, os.path.basename(pattern)) for pattern in self._settings.paths)
-        if (old not in self._links and not is_ours) or new.endswith(COMPRESSED):
+        if not self._watching.may_match(old) or new.endswith(COMPRESSED):
             return
         try:
             status = os.stat(new)
@@ -274,10 +230,10 @@ class FileReceiver:
             if key not in known and stat.S_ISREG(status.st_mode):
                 await self._retire(Tail(new, None, from_start=True))
         except OSError as error:
-            self._unreadable[new] = f"cannot read {_shown(new)}: {error.strerror}"
+            self._unreadable[new] = f"cannot read {shown(new)}: {error.strerror}"
 
     async def _look_at_all(self) -> None:
-        self._watch_directories()
+        self._watching.watch_directories()
         self._open_new()
         for path in sorted(self._tails):
             await self._follow(path)
@@ -346,7 +302,7 @@ class FileReceiver:
             moving.cancel_scope.cancel()
         for tail in (*self._tails.values(), *self._retired.values()):
             tail.close()
-        self._inotify.close()
+        self._watching.close()
 
     async def _read(self) -> None:
         self._report.ready()
@@ -364,15 +320,6 @@ def _stands_at(path: str, tail: Tail) -> bool:
     except OSError:
         return False
     return (status.st_dev, status.st_ino) == (tail.device, tail.inode)
-
-
-def _shown(path: str) -> str:
-    """Return a path as text that can be written as UTF-8: a file's name is bytes and need not be."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _changed_path(watched: str, name: str) -> str:
-    return os.path.join(watched, name) if name else watched
 
 
 def _find_renamed(cursor: dict[str, Any]) -> Tail | None:
