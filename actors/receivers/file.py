@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ import trio
 
 from actors.context import Context
 from actors.receivers.intake import Intake, IntakeSettings
-from actors.receivers.joining import LINGER_S, Joined, Joiner
+from actors.receivers.joining import LINGER_S, Joiners
 from actors.receivers.tailing import Line, Tail
 from actors.receivers.watching import COMPRESSED, Watching, shown
 from actors.record_log import LogFull
@@ -54,11 +54,10 @@ class FileReceiver:
         self._metrics = self._report.measure(FileMetrics)
         self._tails: dict[str, Tail] = {}  # {path: open file}
         self._retired: dict[str, Tail] = {}  # {key: file that was renamed away or deleted, and may still be written to}
-        self._quiet: dict[str, tuple[int, float]] = {}  # {key: end of what was read of it, since when}
         self._watching = Watching(self._settings.paths)
         self._old_patterns: list[str] = self._intake.cursors.get(PATTERNS, [])
-        self._joiners: dict[str, Joiner] = {}  # {key: of the file that is open, or was there before under its path}
-        self._first_line = re2.compile(self._settings.first_line.encode()) if self._settings.first_line else None
+        first_line = re2.compile(self._settings.first_line.encode()) if self._settings.first_line else None
+        self._joiners = Joiners(first_line, joins=self._settings.join)
         self._one_at_a_time = trio.Lock()
         self._unreadable: dict[str, str] = {}  # {path: why}
 
@@ -128,7 +127,7 @@ class FileReceiver:
 
     def _note_cursors(self, others: Mapping[str, Any]) -> None:
         """Write down where each open file stands, besides `others`."""
-        held = {key: start for joiner in self._joiners.values() for key, start in joiner.held().items()}
+        held = self._joiners.held()
         ours = {tail.key: tail.cursor(held.get(tail.key)) for tail in (*self._tails.values(), *self._retired.values())}
         self._intake.set_cursors({**others, PATTERNS: self._settings.paths} | ours)
 
@@ -148,26 +147,11 @@ class FileReceiver:
             else:
                 await trio.lowlevel.checkpoint()
 
-    def _joiner_of(self, tail: Tail) -> Joiner:
-        if (joiner := self._joiners.get(tail.key)) is None:
-            joiner = self._joiners[tail.key] = Joiner(self._first_line)
-        return joiner
-
-    def _join(self, tail: Tail, lines: list[Line], *, is_last: bool) -> tuple[list[Line] | list[Joined], dict[str, Any]]:
-        """Return the records that lines complete, and the cursors of all files that these stand in."""
-        if not self._settings.join:
-            return lines, {tail.key: tail.cursor()}
-        joiner = self._joiner_of(tail)
-        before = joiner.held()
-        joined = joiner.feed(lines, tail.key)
-        if is_last:
-            joined += joiner.flush()
-        held = joiner.held()
-        self._metrics.open_records = sum(map(len, self._joiners.values()))
-        self._metrics.joined_lines += sum(each.lines - 1 for each in joined)
-        concerned = {each.key: each for each in (*self._tails.values(), *self._retired.values(), tail)}
-        keys = {tail.key, *before, *held} & concerned.keys()
-        return joined, {key: concerned[key].cursor(held.get(key)) for key in keys}
+    def _cursors(self, keys: Collection[str], last: Tail) -> dict[str, Any]:
+        """Return where these files are to be read on; a line that waits to be joined is read again."""
+        tails = {each.key: each for each in (*self._tails.values(), *self._retired.values(), last)}
+        held = self._joiners.held()
+        return {key: tails[key].cursor(held.get(key)) for key in keys & tails.keys()}
 
     async def _take(self, tail: Tail, lines: list[Line], *, is_last: bool = False) -> None:
         """Spool lines, one batch at most, together with the offset behind them; wait while the spool refuses.
@@ -175,7 +159,10 @@ class FileReceiver:
         `is_last`: nothing that comes belongs to them.
         """
         now_ns, source, origin = time.time_ns(), self._settings.source, shown(tail.path)
-        joined, cursors = self._join(tail, lines, is_last=is_last)
+        joined, keys = self._joiners.join(lines, tail.key, is_last=is_last)
+        cursors = self._cursors(keys, tail)
+        self._metrics.open_records = len(self._joiners)
+        self._metrics.joined_lines += sum(each.lines - 1 for each in joined)
         records = [Record(now_ns, source, "line", origin, each.body, each.cut) for each in joined]
         self._metrics.cut_records += sum(each.cut for each in joined)
         while records:
@@ -201,8 +188,8 @@ class FileReceiver:
             await self._retire(old)
             self._metrics.rotations += 1
             self._open_new()
-            if path in self._tails and old.key in self._joiners:  # a record may go on in the next file
-                self._joiners[self._tails[path].key] = self._joiners.pop(old.key)
+            if path in self._tails:
+                self._joiners.go_on(old.key, self._tails[path].key)
         if path in self._tails:
             await self._read_to_end(self._tails[path])
 
@@ -250,11 +237,11 @@ class FileReceiver:
             await trio.sleep(REST_S / 2)
             async with self._one_at_a_time:
                 for tail in list(self._tails.values()):
-                    if self._quiet_s(tail) >= REST_S and tail.has_rest():
+                    if tail.quiet_s(trio.current_time()) >= REST_S and tail.has_rest():
                         await self._take(tail, tail.take_rest())
                 for tail in list(self._retired.values()):
                     await self._read_to_end(tail)
-                    if self._quiet_s(tail) >= ROTATED_S:
+                    if tail.quiet_s(trio.current_time()) >= ROTATED_S:
                         await self._finish(tail)
 
     async def _hand_on_joined(self) -> None:
@@ -263,28 +250,16 @@ class FileReceiver:
             await trio.sleep(LINGER_S / 3)
             async with self._one_at_a_time:
                 for tail in [*self._tails.values(), *self._retired.values()]:
-                    joiner = self._joiners.get(tail.key)
-                    if not joiner or self._quiet_s(tail) < joiner.linger_s:
-                        continue
-                    if not tail.is_behind() and not joiner.goes_on_with(tail.rest):
+                    linger_s = self._joiners.linger_s(tail.key, tail.rest)
+                    if linger_s is not None and tail.quiet_s(trio.current_time()) >= linger_s and not tail.is_behind():
                         await self._take(tail, [], is_last=True)
-
-    def _quiet_s(self, tail: Tail) -> float:
-        """Return for how long nothing more was read of a file."""
-        now_s = trio.current_time()
-        end, since_s = self._quiet.get(tail.key, (-1, now_s))
-        if end != tail.end:
-            self._quiet[tail.key] = (tail.end, now_s)
-            return 0.0
-        return now_s - since_s
 
     async def _finish(self, tail: Tail) -> None:
         """Hand on the last line of a file that is over, and close it."""
         await self._take(tail, tail.take_rest(), is_last=True)
         tail.close()
         del self._retired[tail.key]
-        self._quiet.pop(tail.key, None)
-        self._joiners.pop(tail.key, None)
+        self._joiners.forget(tail.key)
         cursors = self._intake.cursors
         if len(cursors) > 2 * MAX_FILES:
             self._intake.forget_cursor(next(key for key in cursors if key != PATTERNS))

@@ -147,6 +147,52 @@ class Joiner:
         return open_.lines > 1 and open_.is_of_go and _GO_FRAME.match(payload) is not None
 
 
+class Joiners:
+    """The joiners of all files of a receiver, by the keys of the files."""
+
+    def __init__(self, first: Any = None, *, joins: bool = True) -> None:
+        """`joins`: False hands on each line as a record."""
+        self._first, self._joins = first, joins
+        self._of: dict[str, Joiner] = {}
+
+    def __len__(self) -> int:
+        """Return how many records wait for their next line."""
+        return sum(map(len, self._of.values()))
+
+    def join(self, lines: Sequence[Line], key: str, *, is_last: bool) -> tuple[list[Joined], set[str]]:
+        """Return the records that lines of a file complete, and the files of which more is handed on by them.
+
+        `is_last`: nothing that comes belongs to them.
+        """
+        if not self._joins:
+            return [Joined(line.body, line.cut, 1) for line in lines], {key}
+        joiner = self._of.get(key)
+        if joiner is None:
+            joiner = self._of[key] = Joiner(self._first)
+        before = joiner.held()
+        records = joiner.feed(lines, key)
+        if is_last:
+            records += joiner.flush()
+        return records, {key, *before, *joiner.held()}
+
+    def held(self) -> dict[str, int]:
+        """Return the offset of the first line that is not handed on, for each file that has one."""
+        return {key: start for joiner in self._of.values() for key, start in joiner.held().items()}
+
+    def linger_s(self, key: str, rest: bytes) -> float | None:
+        """Return how long what is open of a file may wait; None if nothing is, or if the line that has begun goes on with it."""
+        joiner = self._of.get(key)
+        return joiner.linger_s if joiner and not joiner.goes_on_with(rest) else None
+
+    def go_on(self, old: str, new: str) -> None:
+        """Let a record go on in the file that has taken the place of its own."""
+        if old in self._of:
+            self._of[new] = self._of.pop(old)
+
+    def forget(self, key: str) -> None:
+        self._of.pop(key, None)
+
+
 def _unwrap(body: bytes) -> tuple[bytes, bytes, bool]:
     """Return stream, payload and whether a container engine has cut the line; a plain line is of the stream ""."""
     if body[:2] == b"20" and (cri := _CRI.match(body)):

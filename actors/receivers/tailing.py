@@ -50,6 +50,7 @@ class Tail:
         self._fingerprint = b""  # the first bytes, of those that were handed on
         self._before = b""  # the last bytes that were handed on
         self._encoding = ""  # of UTF-16; "": bytes as they are
+        self._quiet = (-1, 0.0)  # end of what was read, and since when
         self.truncations = 0
         if cursor is not None and self._is_ours(cursor):
             if cursor["offset"] <= status.st_size:  # else it was cut meanwhile, and begins anew
@@ -175,6 +176,12 @@ class Tail:
     def is_behind(self) -> bool:
         """Tell whether there is more than was read."""
         return os.fstat(self._fd).st_size > self.end
+
+    def quiet_s(self, now_s: float) -> float:
+        """Return for how long nothing more was read, as far as was looked."""
+        if self._quiet[0] != self.end:
+            self._quiet = (self.end, now_s)
+        return now_s - self._quiet[1]
 
     @property
     def rest(self) -> bytes:
