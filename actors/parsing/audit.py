@@ -55,7 +55,7 @@ def read_audit(text: str, clock: Clock, observed_ns: int) -> Reading | None:
             return None
         second_ns, zoneless = time.ns, time.zoneless
     time_ns = second_ns + int(found["fraction"].ljust(9, "0"))
-    severity = 13 if _failed(fields) else None
+    severity = 13 if _failed(fields) or "denied" in rest[:32] else None
     message = f"type={kind} {rest}" if kind else rest
     return Reading(message, fields, severity, time_ns, zoneless, states_level=False)
 

@@ -12,6 +12,7 @@ from actors.parsing.access import read_access
 from actors.parsing.audit import read_audit
 from actors.parsing.cef import read_cef
 from actors.parsing.headers import Peeler
+from actors.parsing.loggers import read_esxi
 from actors.parsing.pairs import find_pairs, read_json, read_logfmt, read_windows_xml
 from actors.parsing.reading import Reading
 from actors.parsing.times import Clock
@@ -50,6 +51,9 @@ class Formats:
             reading = self._peeler.peel(text, observed_ns, whole_line=False)
         else:
             reading = Reading(text, {})
+            if "[Originator@" in text[:96]:
+                read_esxi(reading, text, 0)
+                reading.fields.pop("app", None)  # the header says it
         _add_pairs(reading)
         return reading
 

@@ -22,6 +22,7 @@ from actors.parsing.loggers import (
     read_python,
     read_redis,
     read_ruby,
+    read_serilog,
 )
 from actors.parsing.reading import Reading
 from actors.parsing.syslog import ENDPOINT, SyslogMessage, read_host_and_tag
@@ -50,7 +51,7 @@ _PLAIN_LEVEL = re.compile(
 _BRACKET_LEVEL = re.compile(rf"[\[<(](?:[\w.-]{{0,32}}:)?({_ANY})[\])>]:? *(?:- +)?")
 _UPPER_WORDS = re.compile(rf"((?:[A-Z][A-Z_]{{1,24}} ){{1,2}})(?=(?:{_UPPER}) )")
 _NAME_LEVEL = re.compile(rf"([\w.$-]{{1,96}})(?: {{0,16}}\[(\d+)\])?(?: - +|: +| +)(?=(?:{_UPPER})\b[ :|\[-]|\[{_ANY}\])")
-_THREAD_THEN_LEVEL = re.compile(rf"\[([^\]]{{1,96}})\] +(?:- +)?(?=(?:{_UPPER})\b)")
+_THREAD_THEN_LEVEL = re.compile(rf"\[([^\]]{{1,96}})\] +(?:[-|] +)?(?=(?:{_UPPER})\b)")
 _PID_BRACKET = re.compile(r"\[pid (\d+)(?::tid (\d+))?\] ")
 _PID_HASH = re.compile(r"(\d+)#\d+: ")
 _PID_DASHES = re.compile(r"(\d+) +--- +")
@@ -61,7 +62,8 @@ _WIDE = re.compile(r"([A-Za-z][\w.-]{0,48})(?:  +|\t+)(?=\S)")
 _RUST = re.compile(r"((?:\w{1,64}::){0,8}\w{1,64})\] ")  # env_logger closes its bracket behind the module
 _MODULE = re.compile(r"((?:\w{1,64}::){1,8}\w{1,64}): ")
 _DASHED = re.compile(r"((?:[A-Za-z_$][\w$]{0,63}\.){1,16}[A-Za-z_$][\w$]{0,95}) +- +")
-_BEHIND_LEVEL = (_COMPONENT, _DOTTED, _WIDE, _MODULE, _DASHED)
+_LOGURU = re.compile(r"([\w.<>]{1,128}:[\w.<>]{1,96}:\d{1,6}) - ")
+_BEHIND_LEVEL = (_LOGURU, _COMPONENT, _DOTTED, _WIDE, _MODULE, _DASHED)
 _IN_BRACKET = (_RUST, *_BEHIND_LEVEL)
 _PROGRAM = re.compile(r"((?=[\d]{0,8}[A-Za-z])\w[\w.-]{0,64})(?: \*\d+)? - +(?=\S)")
 _BSD_TAG = re.compile(r" +([\w.-]{1,255}) ([A-Za-z][^\s:\[\]]{0,127})(?:\[(\d{1,10})\])?:(?: |$)")
@@ -112,6 +114,7 @@ class Peeler:
             and spaced
             and not bracketed
             and not colon
+            and "level" not in reading.fields
             and (text[:1].isalpha() or _looks_tagged(text, end))
         ):
             tagged = SyslogMessage(text[end:])
@@ -235,7 +238,7 @@ def _read_level_only(reading: Reading, text: str, whole_line: bool) -> None:
         reading.severity = LEVELS[lower[1]]
         reading.fields["level"] = lower[1]
         return
-    if read_python(reading, text):
+    if read_python(reading, text) or read_serilog(reading, text):
         return
     level = _BRACKET_LEVEL.match(text) or (_PLAIN_LEVEL.match(text) if text[:1].isupper() else None)
     if level and level[1]:

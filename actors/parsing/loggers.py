@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from actors.parsing.levels import DEFAULT, LETTERS, LEVELS, UPPER_WORDS
+from actors.parsing.levels import DEFAULT, LETTERS, LEVELS, UPPER_WORDS, WORDS
 from actors.parsing.pairs import find_pairs
 from actors.parsing.reading import Reading
 from actors.parsing.syslog import SEVERITY_NUMBERS
@@ -26,7 +26,9 @@ _POSTGRES_PREFIX = re.compile(r"^[\w@.:,=/\[\]() -]{0,192}$")
 _POSTGRES_PID = re.compile(r"\[(\d{1,10})(?:-\d{1,6})?\]")
 _POSTGRES_USER = re.compile(r"(?<![\w.-])([\w.-]{1,63})@([\w.-]{1,63})(?![\w.-])")
 _POSTGRES_ADDRESS = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}:[\da-fA-F:]*::?[\da-fA-F:]*)(?=[ (:,]|$)")
-CHAINS = ("][", "] [", ": ")
+CHAINS = ("][", "] [", "] ", ": ")
+_MONOLOG = re.compile(rf"\] ([\w-]{{1,64}})\.({UPPER_WORDS}): ")
+_SERILOG = re.compile(rf"\[\d\d:\d\d:\d\d(?:[.,]\d{{1,9}})? ((?i:{WORDS}))\] ")
 _CELERY = re.compile(rf": ({UPPER_WORDS})/([\w-]{{1,64}})\] ")
 _CHAINED = re.compile(r"\]( ?)\[([^\[\]]{1,96})(?=\])")  # from the end of one bracket to the end of the next
 _MAX_CHAIN = 5
@@ -103,11 +105,19 @@ def read_redis(reading: Reading, text: str, start: int) -> bool:
 
 
 def read_chain(reading: Reading, text: str, start: int) -> bool:
-    """Read level, process, thread and component, each in brackets of its own, behind the time; or celery's `: LEVEL/Process]`."""
+    """Read level, process, thread and component, each in brackets of its own, behind the time.
+
+    Or celery's `: LEVEL/Process]`, or the `] channel.LEVEL:` of PHP's monolog.
+    """
     if celery := _CELERY.match(text, start):
         reading.severity, reading.fields["level"] = LEVELS[celery[1].lower()], celery[1]
         reading.fields["thread"] = celery[2]
         reading.message = text[celery.end() :]
+        return True
+    if monolog := _MONOLOG.match(text, start):
+        reading.severity = LEVELS[monolog[2].lower()]
+        reading.fields.update(component=monolog[1], level=monolog[2])
+        reading.message = text[monolog.end() :]
         return True
     fields, severity, end = dict[str, str](), None, start
     for _ in range(_MAX_CHAIN):
@@ -154,6 +164,16 @@ def read_php(reading: Reading, text: str, start: int) -> None:
     """Read the level of PHP, which stays part of the message."""
     if php := _PHP.match(text, start):
         reading.severity, reading.fields["level"] = _PHP_LEVELS[php[1]], php[1]
+
+
+def read_serilog(reading: Reading, text: str) -> bool:
+    """Read the level of `[10:00:27 WRN] message`."""
+    serilog = _SERILOG.match(text)
+    if serilog is None:
+        return False
+    reading.severity, reading.fields["level"] = LEVELS[serilog[1].lower()], serilog[1]
+    reading.message = text[serilog.end() :]
+    return True
 
 
 def read_python(reading: Reading, text: str) -> bool:

@@ -29,7 +29,7 @@ _ROLES: dict[Role, str] = {
         "ts time timestamp @timestamp datetime eventtime timecreated systemtime @t asctime rt requestreceivedtimestamp starttime "
         "startutc t sourcerealtimestamp realtimetimestamp timegenerated timegeneratedutc utctime eventtimestamp logtime "
         "logtimestamp devtime published creationtime activitydatetime createddatetime timemillis instant "
-        "receivetimestamp date epoch"
+        "receivetimestamp date epoch loggedat createdat eventdate"
     ),
     "host": "hostname computer computername winlogcomputername hosthostname devname dvchost sourcehost nodename agenthostname",
     "app": (

@@ -32,6 +32,12 @@ _PRIORITY = re.compile(r"<(0|[1-9]\d{0,2})>")
 _PRIORITY_BYTES = re.compile(rb"(?:\d{1,7} )?<\d{1,3}>")
 _PRIORITY_STARTS = tuple(b"<0123456789"[place : place + 1] for place in range(11))
 _VERSION = re.compile(r"([1-9]\d{0,2})(?= |$)")
+# What a second time, after that of a relay, begins like.
+_TIME_SIGN = re.compile(
+    r"(?:19|20)\d\d[-/]\d\d[-/]\d\d[T ]"
+    r"|(?:(?:19|20)\d\d )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d (?:(?:19|20)\d\d )?\d\d?:\d\d:"
+)
+_SEQUENCE = re.compile(rf"(?:\d{{1,10}}: )?[*.]?(?={_TIME_SIGN.pattern})")
 _OCTET_COUNT = re.compile(r"\d{1,7} (?=<\d{1,3}>)")
 _HEADER_5424 = re.compile(r"[1-9]\d{0,2} (-|\d{4}-?\d\d-?\d\d\S*)(?: ([!-~]+))?(?: ([!-~]+))?(?: ([!-~]+))?(?: ([!-~]+))?(?: |$)")
 _TIME_5424 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)")
@@ -49,11 +55,6 @@ _UPTIME = re.compile(
     r"(?:\d{1,4}:\d\d:\d\d(?:\.\d{1,6})?|\d{1,4}[ywd]\d{1,2}[wdh]): (?=%)"
 )
 _MNEMONIC = re.compile(r"(%[A-Z][\w-]{0,63}-\d-\w{1,64}) ?: ")
-# What a second time, after that of a relay, begins like.
-_TIME_SIGN = re.compile(
-    r"(?:19|20)\d\d[-/]\d\d[-/]\d\d[T ]"
-    r"|(?:(?:19|20)\d\d )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d (?:(?:19|20)\d\d )?\d\d?:\d\d:"
-)
 ENDPOINT = re.compile(r"\d\.\d{1,3}:\d{1,5}$")  # an address and its port are no host
 _HOST = re.compile(r"[\w.:/+-]{1,255}$")
 _COLOURS = re.compile(r"(?:\x1b|#033)\[[\d;]{0,16}m")  # as they are, and as rsyslog writes them
@@ -207,12 +208,15 @@ def _read_later_header(
     if _TIME_SIGN.match(text, end) and (later := clock.read(text, end, observed_ns)):
         return _skip_blanks(text, later.end + text.startswith(":", later.end)), later
     space = text.find(" ", end, end + _MAX_HOST)
-    if space < 0 or _TIME_SIGN.match(text, space + 1) is None or _HOST.match(text[end:space]) is None:
+    if space < 0 or (lead := _SEQUENCE.match(text, space + 1)) is None or _HOST.match(text[end:space]) is None:
         return end, time
-    later = clock.read(text, space + 1, observed_ns)
+    later = clock.read(text, lead.end(), observed_ns)
     if later is None:
         return end, time
-    parsed.relay = text[end:space]
+    if lead[0] and text.startswith(": %", later.end):  # Cisco's own header, which names no host
+        parsed.host = text[end:space]
+    else:
+        parsed.relay = text[end:space]
     return _skip_blanks(text, later.end + text.startswith(":", later.end)), later
 
 

@@ -50,7 +50,7 @@ _PHRASES = tuple(
         ("LOGIN", rf"LOGIN (?:FAILED )?(?:for|FOR|ON \S+ BY|BY) {_NAME}"),
         ("ROOT LOGIN", r"(ROOT) LOGIN"),
         ("ccount", rf"[Aa]ccount[ :=]+[\"']{_NAME}"),
-        ("uthentication ", rf"[Aa]uthentication (?:failed|failure|attempt|request|error) for (?:user )?{_NAME}"),
+        ("ation ", rf"[Aa]uth(?:entication|orization) (?:failed|failure|attempt|request|error) for (?:user )?{_NAME}"),
         ("USER ", rf"\bUSER {_NAME}(?:: | \()"),
         (": ", r"^([\w.@$-]{1,64}): (?:The value for|Executing command|Error executing command)"),
         ("failed to log", r"([\w.@$+-]{1,64}) [\da-fA-F.:]{3,39} failed to log ?in"),
@@ -91,6 +91,7 @@ _PAIR = re.compile(
 )
 
 _MAX_DOMAIN = 64
+_AT_ADDRESS = re.compile(r"(?<=.)@(?:\d{1,3}(?:\.\d{1,3}){3}|\[[\da-fA-F:.]{2,45}\])$")
 _NOT_NAMES_WORDS = """
 unknown none null nil unset anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
 name id ids authentication authorization agent account input login logon session sessions level space mode group
@@ -129,7 +130,7 @@ def _after_user(text: str) -> Iterator[tuple[int, str]]:
             lead = text[max(0, place - 24) : place - 1].split()
             alone = place == 1 or not text[place - 2].isalnum()
             sure = found["as_name"] or found["sure"] or (found["plain"] and lead and lead[-1].lower() in _LEADS)
-            name = found[3].rstrip(".")
+            name = without_domain(found[3].rstrip("."))
             if alone and sure and is_user_name(name):
                 yield found.start(3), name
         if text[place - 1] in "uU" and text[place + 3 : place + 4] in _FORM_SIGNS and (form := _USER_FORMS.match(text, place)):
@@ -141,7 +142,9 @@ def _after_user(text: str) -> Iterator[tuple[int, str]]:
 
 
 def without_domain(name: str) -> str:
-    """Return a name without the domain before it, as Windows writes it: `CORP\\ann` is `ann`."""
+    """Return a name without the domain before it or the address behind it: `CORP\\ann` and `ann@192.0.2.1` are `ann`."""
+    if "@" in name:
+        name = _AT_ADDRESS.sub("", name)
     domain, backslash, rest = name.rpartition("\\")
     return rest if backslash and domain and rest and len(domain) <= _MAX_DOMAIN and " " not in domain else name
 
