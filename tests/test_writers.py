@@ -22,7 +22,8 @@ import pytest
 
 from actors.parsing.parse import Parser
 from protocol.clock import format_time, parse_time
-from protocol.records import Event, Record
+from protocol.records import Event, Form, Record
+from tests.hostile import Hostile
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITERS = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((ROOT / "tests" / "writers").glob("*.toml"))}
@@ -31,6 +32,7 @@ SAMPLES = [
     for name, writer in WRITERS.items()
     for number, sample in enumerate(writer["sample"], 1)
 ]
+FORMS: tuple[Form, ...] = ("syslog", "line")
 READ_TS = "2026-11-26T13:00:00.000Z"
 
 
@@ -64,3 +66,23 @@ def test_the_page_of_formats_names_every_writer_and_no_other() -> None:
     page = (ROOT / "docs" / "formats.md").read_text("utf-8")
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
     assert sorted(rows[1:], key=str.lower) == sorted((writer["writer"] for writer in WRITERS.values()), key=str.lower)
+
+
+def test_no_mutation_of_a_real_line_breaks_the_parser() -> None:
+    hostile, parser = Hostile(11), Parser()
+    samples = [sample["line"].encode() for writer in WRITERS.values() for sample in writer["sample"]]
+    lines = [hostile.mutate(line)[:65_536] for line in samples for _ in range(20)]
+    for form in FORMS:
+        records = [Record(parse_time(READ_TS), "s", form, "192.0.2.200", line) for line in lines]
+        events, _ = parser.parse(records, 1, 1)
+        assert [event.fields["parse_error"] for event in events if "parse_error" in event.fields] == []
+
+
+def test_numbers_of_any_length_are_text() -> None:
+    long = "9" * 5_000
+    for line in (
+        f"<13>CEF:0|a|b|1|2|c|{long}|",
+        f'{{"winlog":{{"channel":"x","event_id":"{long}"}}}}',
+        f'{{"level":"{long}","EventID":1,"Channel":"x"}}',
+    ):
+        assert "parse_error" not in parse({"receiver": "syslog", "line": line}).fields

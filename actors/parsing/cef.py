@@ -25,6 +25,7 @@ _HEAD_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _VALUE_ESCAPE = re.compile(r"\\([=\\|nr])")
 _LETTERS = {"n": "\n", "r": "\r"}
 _MAX_PAIRS = 128
+_MAX_NUMBER = 8  # characters of a severity
 _MAX_START = 128  # characters before the record: what is left of a header
 _TIMES = ("rt", "deviceReceiptTime", "start", "end", "devTime")
 _SEVERITIES = (9, 9, 9, 9, 13, 13, 13, 17, 17, 18, 18)  # of 0 to 10: low to 3, medium to 6, high to 8, very high
@@ -82,7 +83,7 @@ def _extension(text: str) -> dict[str, str]:
         keys.append(found)
         if len(keys) == _MAX_PAIRS:
             break
-    ends = [found.start() for found in keys[1:]] + [len(text)]
+    ends = [*(found.start() for found in keys[1:]), len(text)][: len(keys)]
     return {
         found[1]: _VALUE_ESCAPE.sub(lambda escape: _LETTERS.get(escape[1], escape[1]), text[found.end() : end].rstrip())
         for found, end in zip(keys, ends, strict=True)
@@ -90,7 +91,7 @@ def _extension(text: str) -> dict[str, str]:
 
 
 def _severity(stated: object) -> int | None:
-    if isinstance(stated, str) and stated.strip().isdecimal():
+    if isinstance(stated, str) and len(stated) <= _MAX_NUMBER and stated.strip().isdecimal():
         number = int(stated)
         return _SEVERITIES[number] if number < len(_SEVERITIES) else None
     return severity_of_field("severity", stated)

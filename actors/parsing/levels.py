@@ -87,7 +87,9 @@ def severity_of_windows(level: object) -> int | None:
     """Return the severity of a level of Windows (winmeta.xml): a number from 0 to 5, or its word."""
     if isinstance(level, str) and not level.strip().isdecimal():
         return severity_of_field("level", level)
-    return _WINDOWS.get(int(level)) if isinstance(level, (str, int)) else None
+    if isinstance(level, str):
+        level = int(level) if len(level) <= 3 else -1
+    return _WINDOWS.get(level) if isinstance(level, int) else None
 
 
 def severity_of_status(status: int) -> int:

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from html import unescape
 from typing import Any
 
+_MAX_KEYWORDS = 18  # characters: 64 bits
 _AUDIT_FAILURE = 0x10_0000_0000_0000  # of Keywords (winmeta.xml)
 _MAX_DATA = 128
+_MAX_DIGITS = 9  # of an event id
 _SYSTEM = re.compile(r"<(EventID|Level|Task|Opcode|Keywords|EventRecordID|Channel|Computer)(?: [^<>]{0,128})?>([^<>]{0,512})</")
 _PROVIDER = re.compile(r"<Provider Name=['\"]([^'\"<>]{1,256})")
 _TIME = re.compile(r"<TimeCreated SystemTime=['\"]([^'\"<>]{1,64})")
@@ -32,9 +34,10 @@ def read_xml(text: str) -> dict[str, Any] | None:
     if not text.startswith("<Event") or "<System>" not in text:
         return None
     fields: dict[str, Any] = {name: unescape(value) for name, value in _SYSTEM.findall(text)}
-    if not fields.get("EventID", "").isdecimal() or "Channel" not in fields:
+    number = fields.get("EventID", "")
+    if not number.isdecimal() or len(number) > _MAX_DIGITS or "Channel" not in fields:
         return None
-    fields["EventID"] = int(fields["EventID"])
+    fields["EventID"] = int(number)
     for name, pattern in (("Provider_Name", _PROVIDER), ("TimeCreated", _TIME), ("Message", _MESSAGE)):
         if found := pattern.search(text):
             fields[name] = unescape(found[1])
@@ -59,7 +62,7 @@ def flatten_windows(pairs: dict[str, Any]) -> bool:
 def is_audit_failure(pairs: Mapping[str, Any]) -> bool:
     """Tell whether an event of Windows is of an audit that failed, as its keywords or its shipper's words have it."""
     keywords = pairs.get("Keywords")
-    if isinstance(keywords, str) and keywords.lower().startswith("0x"):
+    if isinstance(keywords, str) and keywords.lower().startswith("0x") and len(keywords) <= _MAX_KEYWORDS:
         try:
             keywords = int(keywords, 16)
         except ValueError:
@@ -76,7 +79,7 @@ def _head(event: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         value = event.get(theirs)
         if isinstance(value, dict):
             value = value.get("id", value.get("name"))
-        if ours == "EventID" and isinstance(value, str) and value.isdecimal():
+        if ours == "EventID" and isinstance(value, str) and value.isdecimal() and len(value) <= _MAX_DIGITS:
             value = int(value)
         if isinstance(value, (str, int, list)):
             yield ours, value

@@ -87,3 +87,24 @@ def test_hostile_text_is_bounded() -> None:
 @given(st.text(max_size=300), st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=4))
 def test_any_text_is_searched(message: str, fields: dict[str, object]) -> None:
     assert len(find_entities(message, fields)) <= MAX_ENTITIES
+
+
+ADDRESSES = st.one_of(
+    st.ip_addresses(v=4, network="203.0.113.0/24").map(str), st.ip_addresses(v=6, network="2001:db8::/32").map(str)
+)
+
+
+@given(ADDRESSES, st.integers(1_024, 65_535), st.sampled_from(["eth0", "wlan1"]))
+def test_every_written_form_of_an_address_is_that_address(address: str, port: int, interface: str) -> None:
+    is_6 = ":" in address
+    kind, bracketed = ("ipv6", f"[{address}]") if is_6 else ("ipv4", address)
+    for form in (
+        f"login from {address} failed", f"login from {bracketed}:{port} failed", f"peer {address}, next", f"({address})",
+        f"client={address};", f"src={bracketed}:{port}", f"<{address}>", f'"{address}"', f"from {address}.",
+    ):  # fmt: skip
+        assert (kind, address) in {(each.type, each.value) for each in find_entities(form, {})}, form
+    behind = f"{address}%{interface}" if is_6 else f"{address}:{port}:X1"
+    for value in (address, f"{bracketed}:{port}", behind, f"{address}, 10.0.0.1"):
+        assert (kind, address) in {(each.type, each.value) for each in find_entities("x", {"client_ip": value})}, value
+    if not is_6:
+        assert ("ipv4", address) in {(each.type, each.value) for each in find_entities("x", {"ip": f"::ffff:{address}"})}

@@ -82,3 +82,53 @@ def test_rfc_3339_round_trip(moment: datetime, offset_minutes: int) -> None:
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     Clock(UTC).read(text, 0, OBSERVED_NS)
+
+
+FORMS = [  # how a moment is written, and whether its zone is
+    ("%Y-%m-%dT%H:%M:%SZ", True), ("%Y-%m-%d %H:%M:%S", False), ("%Y/%m/%d %H:%M:%S.123", False), ("%Y%m%dT%H%M%SZ", True),
+    ("%d/%b/%Y:%H:%M:%S +0000", True), ("%d-%b-%Y %H:%M:%S", False), ("%d%b%Y %H:%M:%S", False), ("%Y %b %d %H:%M:%S UTC:", True),
+    ("%b %d %Y %H:%M:%S", False), ("%a %b %d %H:%M:%S %Y", False), ("%a %b %d %H:%M:%S UTC %Y", True),
+    ("%G-W%V-%uT%H:%M:%SZ", True),
+    ("%Y-%jT%H:%M:%SZ", True), ("%Y-%m-%d %I:%M:%S %p", False), ("%b %d, %Y %I:%M:%S %p", False),
+    ("%A, %B %d, %Y %I:%M:%S %p", False),
+    ("%H:%M:%S UTC %a %b %d %Y", True), ("%Y-%m-%d %H:%M:%S (GMT)", True), ("%d.%m.%Y %H:%M:%S", False),
+]  # fmt: skip
+MOMENTS = st.datetimes(datetime(2001, 1, 1), datetime(2035, 1, 1)).map(lambda moment: moment.replace(microsecond=0))
+
+
+@pytest.mark.parametrize(("form", "zoned"), FORMS)
+@given(moment=MOMENTS)
+def test_a_moment_is_read_as_it_was_written(form: str, zoned: bool, moment: datetime) -> None:
+    """The record comes when it was written; days before the thirteenth may stand for months."""
+    observed_ns = int(moment.replace(tzinfo=UTC).timestamp()) * NS_PER_S + NS_PER_S
+    time = Clock(UTC).read(moment.strftime(form) + " text", 0, observed_ns)
+    assert time is not None
+    assert time.ns // NS_PER_S == observed_ns // NS_PER_S - 1 and time.zoneless is not zoned
+
+
+@given(MOMENTS, MOMENTS, st.sampled_from(["%b %d %H:%M:%S", "%m-%d %H:%M:%S.000", "%b %e %H:%M:%S"]))
+def test_a_year_that_is_not_written_is_never_more_than_a_day_ahead(written: datetime, observed: datetime, form: str) -> None:
+    observed_ns = int(observed.replace(tzinfo=UTC).timestamp()) * NS_PER_S
+    time = Clock(UTC).read(written.strftime(form) + " text", 0, observed_ns)
+    if time is not None:
+        assert time.ns <= observed_ns + 86_400 * NS_PER_S
+        assert time.ns > observed_ns - 9 * 366 * 86_400 * NS_PER_S
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "expected"),
+    [
+        ("2026-11-26 10:00:00 CET", "UTC", "2026-11-26T09:00:00.000Z"),
+        ("2026-11-26 10:00:00 EST", "UTC", "2026-11-26T15:00:00.000Z"),
+        ("2026-11-26 10:00:00 CST", "UTC", "2026-11-26T16:00:00.000Z"),
+        ("2026-11-26 10:00:00 CST", "Asia/Shanghai", "2026-11-26T02:00:00.000Z"),
+        ("2026-11-26 10:00:00 IST", "Asia/Jerusalem", "2026-11-26T08:00:00.000Z"),
+        ("2026-11-26 10:00:00 UTC+2:00", "UTC", "2026-11-26T08:00:00.000Z"),
+        ("2026-11-26T10:00:00+0530", "UTC", "2026-11-26T04:30:00.000Z"),
+        ("2026-11-26 10:00:00 HSTX", "Europe/Berlin", "2026-11-26T09:00:00.000Z"),
+        ("05/11/2026 10:00:00", "UTC", "2026-05-11T10:00:00.000Z"),
+    ],
+)
+def test_names_of_zones(text: str, zone: str, expected: str) -> None:
+    time = Clock(ZoneInfo(zone)).read(text, 0, parse_time("2026-11-26T12:00:00Z"))
+    assert time is not None and format_time(time.ns) == expected
