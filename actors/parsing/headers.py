@@ -18,6 +18,7 @@ from actors.parsing.loggers import (
     read_java,
     read_klog,
     read_php,
+    read_pieces,
     read_postgres,
     read_python,
     read_redis,
@@ -70,7 +71,6 @@ _BSD_TAG = re.compile(r" +([\w.-]{1,255}) ([A-Za-z][^\s:\[\]]{0,127})(?:\[(\d{1,
 _CLOCK_ONLY = re.compile(r"\d\d:\d\d:\d\d[.,]\d{3,9}(?= )")
 _LOWER_LEVEL = re.compile(r"([a-z]{4,8}): ")
 _DAY_NS = 86_400 * NS_PER_S
-_PIECE = re.compile(r" *([\w.$:#/-]{1,64}) *\|")
 
 
 class Peeler:
@@ -215,7 +215,7 @@ def _read_own_layout(reading: Reading, text: str, end: int, whole_line: bool) ->
             return whole_line and read_java(reading, text, end)
         return "prefix" in reading.fields and read_redis(reading, text, end)
     if sign == "|":
-        reading.message = text[_read_pieces(reading, text, end + 1) :]
+        reading.message = text[read_pieces(reading, text, end + 1) :]
         return True
     if sign == "," and not text.startswith(" ", end + 1):  # columns
         reading.message = text[end + 1 :]
@@ -309,27 +309,6 @@ def _read_after_level(reading: Reading, text: str, end: int) -> int:
         if found:
             fields.setdefault("component", found[1])
             return found.end()
-    return end
-
-
-def _read_pieces(reading: Reading, text: str, start: int) -> int:
-    """Read columns set off by `|`: a level, a component, numbers; return where the message begins."""
-    fields, end = reading.fields, start
-    for _ in range(4):
-        piece = _PIECE.match(text, end)
-        if piece is None:
-            break
-        word, end = piece[1], piece.end()
-        if word.lower() in LEVELS:
-            reading.severity = LEVELS[word.lower()]
-            fields["level"] = word
-        elif word.isdecimal():
-            fields["pid"] = word
-            break
-        else:
-            fields["thread" if "component" in fields else "component"] = word
-    while text.startswith(" ", end):
-        end += 1
     return end
 
 

@@ -31,6 +31,7 @@ _MONOLOG = re.compile(rf"\] ([\w-]{{1,64}})\.({UPPER_WORDS}): ")
 _SERILOG = re.compile(rf"\[\d\d:\d\d:\d\d(?:[.,]\d{{1,9}})? ((?i:{WORDS}))\] ")
 _CELERY = re.compile(rf": ({UPPER_WORDS})/([\w-]{{1,64}})\] ")
 _CHAINED = re.compile(r"\]( ?)\[([^\[\]]{1,96})(?=\])")  # from the end of one bracket to the end of the next
+_PIECE = re.compile(r" *([\w.$:#/-]{1,64}) *\|")
 _MAX_CHAIN = 5
 _PYTHON = re.compile(rf"({UPPER_WORDS}):([\w.-]{{1,96}}):")
 _RUBY = re.compile(r" #(\d{1,10})\] +([A-Z]{3,7}) -- ([^:]{0,96}): ")
@@ -185,3 +186,24 @@ def read_python(reading: Reading, text: str) -> bool:
     reading.fields["component"] = python[2]
     reading.message = text[python.end() :]
     return True
+
+
+def read_pieces(reading: Reading, text: str, start: int) -> int:
+    """Read columns set off by `|`: a level, a component, numbers; return where the message begins."""
+    fields, end = reading.fields, start
+    for _ in range(4):
+        piece = _PIECE.match(text, end)
+        if piece is None:
+            break
+        word, end = piece[1], piece.end()
+        if word.lower() in LEVELS:
+            reading.severity = LEVELS[word.lower()]
+            fields["level"] = word
+        elif word.isdecimal():
+            fields["pid"] = word
+            break
+        else:
+            fields["thread" if "component" in fields else "component"] = word
+    while text.startswith(" ", end):
+        end += 1
+    return end
