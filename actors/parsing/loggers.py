@@ -25,7 +25,7 @@ _POSTGRES = re.compile(
 _POSTGRES_PREFIX = re.compile(r"^[\w@.:,=/\[\]() -]{0,192}$")
 _POSTGRES_PID = re.compile(r"\[(\d{1,10})(?:-\d{1,6})?\]")
 _POSTGRES_USER = re.compile(r"(?<![\w.-])([\w.-]{1,63})@([\w.-]{1,63})(?![\w.-])")
-_POSTGRES_ADDRESS = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}:[\da-fA-F:]*::?[\da-fA-F:]*)(?=[ (:,]|$)")
+_POSTGRES_ADDRESS = re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F:]{0,32}::[\da-fA-F:]{0,32})(?=[ (,:]|$)")
 CHAINS = ("][", "] [", "] ", ": ")
 _MONOLOG = re.compile(rf"\] ([\w-]{{1,64}})\.({UPPER_WORDS}): ")
 _SERILOG = re.compile(rf"\[\d\d:\d\d:\d\d(?:[.,]\d{{1,9}})? ((?i:{WORDS}))\] ")
