@@ -113,10 +113,7 @@ class _Reader:
             return None
 
     def _given(self, value: Any, wanted: Any, path: str) -> Any:
-        if not isinstance(value, Override):
-            return value
-        self._overrides[path] = value.variable
-        return value.value(wanted)
+        return value.value(wanted) if isinstance(value, Override) else value
 
     def _named(self, given: Any, path: str, kinds: Mapping[str, type[Section]]) -> dict[str, Section]:
         """Return a section for each name that there is, those in `given` read, the others as they are by default."""

@@ -66,7 +66,10 @@ _TAG = re.compile(
     r"(?P<app>[^\s:\[\]]{1,128})(?:\[(?P<pid>[^\]\s]{0,128})\](?: \([^()]{1,255}\))?:?|\]?:)(?: |$|(?=\S))"
 )
 # Dovecot: who is served, from where, stands in the tag.
-_SESSION_TAG = re.compile(r"(?P<app>[a-z][\w-]{1,31})\((?P<who>[^()\s]{1,255})\)(?:<[^<>\s]{0,64}>){0,3}: ")
+_SESSION_TAG = re.compile(  # not `su(pam_unix): `: a user of mail has a comma, an @ or a session behind it
+    r"(?P<app>[a-z][\w-]{1,31})\((?:(?P<who>[^()\s]{0,255}[,@][^()\s]{0,255})\)(?:<[^<>\s]{0,64}>){0,3}"
+    r"|(?P<name>[^()\s]{1,255})\)(?:<[^<>\s]{0,64}>){1,3}): "
+)
 _WORDS_TAG = re.compile(r"(?P<app>[A-Z][\w.-]{0,31}(?: [A-Z][\w.-]{0,31}){1,3}): ")
 _RECORDS = ("CEF:", "LEEF:")  # not tags, whatever they look like
 _DEVICE_TAG = re.compile(r"[0-9a-f]{12},[\w.+-]{1,64}")  # UniFi: hardware address, model and version
@@ -262,7 +265,7 @@ def _read_tag(parsed: SyslogMessage, text: str, start: int, bare: bool) -> None:
     found = _SESSION_TAG.match(text, begin) if "(" in text[begin : begin + 33] else None
     if found:
         parsed.app = found["app"]
-        _read_session(parsed, found["who"])
+        _read_session(parsed, found["who"] or found["name"])
         parsed.message = text[found.end() :]
         return
     found = _TAG.match(text, begin) or (_SPACED_TAG.match(text, begin) if bare else None)
@@ -317,7 +320,7 @@ def _read_structured_data(text: str, start: int) -> tuple[dict[str, dict[str, st
 
 def _check_lengths(parsed: SyslogMessage) -> SyslogMessage:
     """Cut and note what is over the lengths of RFC 5424, section 6."""
-    for name, most in (("app", _MAX_APP), ("procid", _MAX_PROCID), ("msgid", _MAX_MSGID)):
+    for name, most in (("host", _MAX_HOST), ("app", _MAX_APP), ("procid", _MAX_PROCID), ("msgid", _MAX_MSGID)):
         value = getattr(parsed, name)
         if value is not None and len(value) > most:
             setattr(parsed, name, value[:most])

@@ -237,7 +237,7 @@ class FileReceiver:
             await trio.sleep(REST_S / 2)
             async with self._one_at_a_time:
                 for tail in list(self._tails.values()):
-                    if tail.quiet_s(trio.current_time()) >= REST_S and tail.has_rest():
+                    if tail.quiet_s(trio.current_time()) >= REST_S and tail.rest:
                         await self._take(tail, tail.take_rest())
                 for tail in list(self._retired.values()):
                     await self._read_to_end(tail)

@@ -188,9 +188,6 @@ class Tail:
         """What was read of a line that has not ended."""
         return self._rest
 
-    def has_rest(self) -> bool:
-        return bool(self._rest)
-
     def take_rest(self) -> list[Line]:
         """Return the last line although it has no newline."""
         start, rest, self._rest = self.offset, self._rest, b""

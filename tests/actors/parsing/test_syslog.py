@@ -33,6 +33,11 @@ def test_rfc_5424_in_full() -> None:
     assert parsed.error is None
 
 
+def test_a_host_name_over_its_length_is_cut() -> None:
+    parsed = read(b"<1>1 - " + b"h" * 300 + b" app - - - x")
+    assert len(parsed.host or "") == 255 and parsed.error == "host is longer than 255 characters" and parsed.message == "x"
+
+
 def test_nil_values_are_none() -> None:
     parsed = read(b"<1>1 - - - - - -")
     assert (parsed.time_ns, parsed.host, parsed.app, parsed.structured_data, parsed.message) == (None,) * 4 + ("",)
@@ -51,6 +56,8 @@ def test_nil_values_are_none() -> None:
         (b"<34>Oct 11 22:14:15 h last message repeated 2 times", "h", None, None, "last message repeated 2 times"),
         (b"<34>app: no time", None, "app", None, "no time"),
         (b"<34>Oct 11 22:14:15 h tag:x", "h", "tag", None, "x"),
+        (b"<34>Oct 11 22:14:15 h su(pam_unix): x", "h", "su(pam_unix)", None, "x"),
+        (b"<34>Oct 11 22:14:15 h imap(ann)<77><x1>: x", "h", "imap", None, "x"),
         (b"just words", None, None, None, "just words"),
     ],
 )

@@ -80,7 +80,7 @@ def test_endings_and_nuls(log: Path) -> None:
     with open_tail(log) as tail:
         add(log, b"unix\nwindows\r\n\r\n\n\0\0\0\0hole\n\0\n no \0 inner \n\xff\xfe\nrest")
         assert read_all(tail) == [b"unix", b"windows", b"hole", b" no \0 inner ", b"\xff\xfe"]
-        assert tail.has_rest()
+        assert tail.rest
         add(log, b" of it\n")
         assert read_all(tail) == [b"rest of it"]
 
