@@ -31,6 +31,7 @@ _PHRASES = tuple(
         ('":', r'"(?:e?mail|user|username|user_name|login|account)": ?"([^"\r\n]{1,128})"'),
         ("] ", r"^(?:\[pid \d{1,10}\] )?\[([^\]\s]{1,64})\] (?:FAIL|OK) [A-Z]{3,16}"),
         (" - ", r"^([\w.@$+-]{1,64}) - (?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f]{1,4}:[\da-f:]{2,39})(?![\w.])"),
+        ("ccount ", r"\b[Aa]ccount ([\w.@$+-]{1,64}) (?:logged|locked|unlocked|disabled|enabled)\b"),
         (",", r",\d{1,3}(?:\.\d{1,3}){3}:\d{1,5},\d{1,3}(?:\.\d{1,3}){3}:\d{1,5},([\w.@$+-]{1,64}),"),
         ("RCPT <", r"rejected RCPT <([^<>\s]{1,128})>"),
         ("using ", r"\b[Ll]og ?in using \"([^\"\r\n]{1,128})\""),

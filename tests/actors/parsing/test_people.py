@@ -18,6 +18,7 @@ def parse(line: str) -> Event:
     [
         ("Failed authentication attempt for ann from 192.0.2.1:39522: no match", "ann"),
         ('Authentication request for "ann" has been denied (IP: "192.0.2.1").', "ann"),
+        ("l2tp,ppp,info,account ann logged in, 10.20.0.14 from 192.0.2.1", "ann"),
         ("[warn] Bad password for ann (192.0.2.1)", "ann"),
         ("[warn] ann was not found in the directory (192.0.2.1)", "ann"),
         ("535 Incorrect authentication data (set_id=ann@example.org)", "ann@example.org"),
