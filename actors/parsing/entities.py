@@ -15,7 +15,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 from actors.parsing.domains import kind_of_name
-from actors.parsing.names import kind_of
+from actors.parsing.names import is_text, kind_of
 from actors.parsing.users import find_users, is_user_name, without_domain
 from protocol.identity import entity_uuid
 from protocol.records import Entity, EntityType
@@ -56,6 +56,8 @@ _WRITTEN = re.compile(
     r"|(?P<v6>[\da-fA-F:]{2,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?)(?:%[\w.-]{1,15})?)(?:/\d{1,3})?$",
     re.IGNORECASE,
 )
+
+_TARGET = re.compile(r"([\w.-]{1,253}):\d{1,5}")
 
 _Found = tuple[int, EntityType, str]
 
@@ -255,8 +257,23 @@ def _from_field(key: str, value: str) -> Iterator[tuple[EntityType, str]]:
         for each in value.split(",", 8)[:8]:
             if known := canonical(kind, each):
                 yield known
+    elif kind == "url":
+        yield from _from_url(value)
     elif kind and (known := canonical(kind, value)):
         yield known
+    elif kind is None and is_text(key):
+        yield from (each[1:] for each in _search(value) if each[1] in ("ipv4", "ipv6"))
+
+
+def _from_url(value: str) -> Iterator[tuple[EntityType, str]]:
+    """Yield the URL that a field holds, and its domain; what a client of a proxy connects to is `example.com:443`."""
+    if "://" in value:
+        yield from (each[1:] for each in _search_urls(value, []))
+    elif known := canonical("url", value):
+        yield known
+    elif target := _TARGET.fullmatch(value):
+        if known := canonical("domain", target[1]):
+            yield known
 
 
 def canonical(kind: EntityType, value: str) -> tuple[EntityType, str] | None:

@@ -1,7 +1,9 @@
-"""Which format a text is in, and its reading: JSON, audit, access log, CEF, LEEF, logfmt, a header and a message, or plain.
+"""Which format a text is in, and its reading: one that is data, JSON, audit, access log, CEF, LEEF, logfmt, a header and a
+message, or plain.
 
-Formats are tried from the surest sign to the weakest, each only if its sign is there, so that a line of sshd costs few
-comparisons. What a program wrote after a syslog header is read the same way.
+Formats that are data (`actors/parsing/defined.py`) come first: who writes one wants it. The others are tried from the surest
+sign to the weakest, each only if its sign is there, so that a line of sshd costs few comparisons. What a program wrote after a
+syslog header is read the same way.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import re
 from actors.parsing.access import read_access
 from actors.parsing.audit import read_audit
 from actors.parsing.cef import read_cef
+from actors.parsing.defined import Table
 from actors.parsing.headers import Peeler
 from actors.parsing.loggers import read_esxi
 from actors.parsing.pairs import find_pairs, read_json, read_logfmt, read_windows_xml
@@ -24,13 +27,14 @@ _SCANNED = 8192  # characters of a message in which pairs are looked for
 class Formats:
     """Reads the texts of one source."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, table: Table) -> None:
         self._clock = clock
+        self._table = table
         self._peeler = Peeler(clock)
 
     def read_line(self, text: str, observed_ns: int) -> Reading:
         """Read a line that may begin with any header."""
-        reading = self._read_whole(text, observed_ns)
+        reading = self.read_defined(text, None, observed_ns) or self._read_whole(text, observed_ns)
         if reading is None:
             reading = self._peeler.peel(text, observed_ns)
             if reading.message.startswith("std") and (found := _CONTAINER.match(reading.message)):
@@ -40,8 +44,11 @@ class Formats:
                 self._read_inside(reading, observed_ns)
         return reading
 
-    def read_payload(self, text: str, observed_ns: int) -> Reading:
-        """Read what follows a syslog header, or the body of an OTLP record."""
+    def read_payload(self, text: str, observed_ns: int, program: str | None = None) -> Reading:
+        """Read what follows a syslog header, the text of a journal entry, or the body of an OTLP record; `program` wrote it."""
+        defined = self.read_defined(text, program, observed_ns)
+        if defined is not None:
+            return defined
         first = text[:1]
         if first in ("{", "<", "@", "t", "a", "n") or '"' in text or "=" in text or "EF:" in text[:128]:
             reading = self._read_whole(text, observed_ns)
@@ -55,6 +62,13 @@ class Formats:
                 read_esxi(reading, text, 0)
                 reading.fields.pop("app", None)  # the header says it
         _add_pairs(reading)
+        return reading
+
+    def read_defined(self, text: str, program: str | None, observed_ns: int) -> Reading | None:
+        """Read a text by a format that is data; what it leaves as message is read as any message is."""
+        reading = self._table.read(text, program, self._clock, observed_ns)
+        if reading is not None and reading.pattern is None and reading.message is not text:
+            self._read_message(reading, observed_ns)
         return reading
 
     def _read_whole(self, text: str, observed_ns: int) -> Reading | None:
@@ -87,6 +101,13 @@ class Formats:
 
     def _read_inside(self, reading: Reading, observed_ns: int) -> None:
         """Read the message after a header as a format of its own where it is one."""
+        defined = self.read_defined(reading.message, reading.fields.get("app"), observed_ns)
+        if defined is None:
+            self._read_message(reading, observed_ns)
+        else:
+            reading.take_inner(defined)
+
+    def _read_message(self, reading: Reading, observed_ns: int) -> None:
         inner = self._read_whole(reading.message, observed_ns)
         if inner is None:
             _add_pairs(reading)

@@ -31,7 +31,7 @@ _ROLES: dict[Role, str] = {
         "logtimestamp devtime published creationtime activitydatetime createddatetime timemillis instant "
         "receivetimestamp date epoch loggedat createdat eventdate"
     ),
-    "host": "hostname computer computername winlogcomputername hosthostname devname dvchost sourcehost nodename agenthostname",
+    "host": "hostname computer computername winlogcomputername hosthostname devname dvchost sourcehost nodename agenthostname machinename",
     "app": (
         "syslogidentifier appname applicationname application servicename service program programname sourcename "
         "providername logname"
@@ -44,7 +44,7 @@ _ENTITIES: dict[EntityType, str] = {
         "principalname clientusername targetusername subjectusername userusername enduserid usr usrname saslusername "
         "sourceusername destinationusername unifiadmin requestuser useridentityusername protopayloadauthenticationinfo"
         "principalemail callerusername useremail actoralternateid userprincipalname identityname auid loggedinuser "
-        "authenticationinfoprincipalemail authdisplayname"
+        "authenticationinfoprincipalemail authdisplayname csusername downstreamusername"
     ),
     "ipv4": (
         "srcip sourceip clientip dstip destip destinationip ip remoteip remoteaddr remoteaddress peerip ipaddress "
@@ -52,13 +52,18 @@ _ENTITIES: dict[EntityType, str] = {
         "destinationaddress callerip calleripaddress callingstationid rip lip hostip deviceipaddress nasipaddress framedipaddress"
     ),
     "url": "url uri requesturi httpurl urlfull requesturl urloriginal csuristem",
-    "domain": "domain query qname dnsquestionname sni servername urldomain dnsrrname tlssni",
+    "domain": "domain query qname dnsquestionname sni servername urldomain dnsrrname tlssni requesthost vhost httphost headershost",
     "host": "rhost remotehost desthost destinationhost workstation workstationname",
     "email": "email mail fromemail toemail",
     "hash": "md5 sha1 sha256 hash filehash imphash filehashsha256 filehashmd5 filehashsha1",
     "file": "file filename filepath path targetfilename",
     "process": "exe comm image process processname processexecutable parentimage",
 }
+
+# What says in words what went wrong, beside the message: addresses are looked for in it.
+_TEXTS = frozenset(
+    "error err errmessage errormessage errmsg errormsg exceptionmessage exception reason cause detail details failurereason".split()
+)
 
 _RANKS: dict[str, tuple[Role, int]] = {
     name: (role, rank) for role, names in _ROLES.items() for rank, name in enumerate(names.split())
@@ -78,6 +83,12 @@ def plain(name: str) -> str:
 def role_of(name: str) -> tuple[Role, int] | None:
     """Return the role of a field and its rank among the names of that role (0: the first), or None."""
     return _RANKS.get(plain(name))
+
+
+@lru_cache(maxsize=8_192)
+def is_text(name: str) -> bool:
+    """Tell whether a field says in words what went wrong."""
+    return plain(name) in _TEXTS
 
 
 @lru_cache(maxsize=8_192)

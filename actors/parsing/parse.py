@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from actors.parsing.defined import Library
 from actors.parsing.drain import Drain
 from actors.parsing.entities import find_entities
 from actors.parsing.features import build_columns, content_features
@@ -51,13 +52,18 @@ class Parser:
     """Makes events of records. Its only state that matters is the templates, in `drain`."""
 
     def __init__(
-        self, zones: Mapping[str, tzinfo] | None = None, default: tzinfo = UTC, max_templates: int = 20_000
+        self,
+        zones: Mapping[str, tzinfo] | None = None,
+        default: tzinfo = UTC,
+        max_templates: int = 20_000,
+        library: Library | None = None,
     ) -> None:
-        """`zones`: the zone of a source whose times name none; `default` is for all others."""
+        """`zones`: the zone of a source whose times name none; `default` is for all others. `library`: formats of one's own."""
         self.drain = Drain(max_templates)
         self.errors_total = 0
         self._zones = dict(zones or {})
         self._default = default
+        self._library = library or Library()
         self._sources: dict[str, tuple[Clock, Formats]] = {}
 
     def parse(self, records: Sequence[Record], tag: int, first_sequence: int) -> tuple[list[Event], Columns]:
@@ -131,7 +137,7 @@ class Parser:
             if len(self._sources) >= _MAX_SOURCES:
                 self._sources.clear()
             clock = Clock(self._zones.get(name, self._default))
-            known = self._sources[name] = (clock, Formats(clock))
+            known = self._sources[name] = (clock, Formats(clock, self._library.table(name)))
         return known
 
     def _read_syslog(self, record: Record, clock: Clock, formats: Formats) -> Reading:
@@ -144,14 +150,16 @@ class Parser:
             reading.fields.setdefault("facility", FACILITIES[DEFAULT_PRIORITY >> 3])
             return reading
         parsed = parse_syslog(record.body, clock, observed_ns)
-        if parsed.error is not None and parsed.host is None:
+        if parsed.time_ns is None and parsed.version is None and (defined := _read_defined(record, formats)):
+            reading, parsed = defined, SyslogMessage(defined.message, parsed.priority)
+        elif parsed.error is not None and parsed.host is None:
             reading = Reading(parsed.message, {})
         elif parsed.host is not None and parsed.host.lower() in LEVELS:
             text = decode(record.body)
             reading = formats.read_line(text[text.find(">") + 1 :], observed_ns)
             parsed = SyslogMessage(reading.message, parsed.priority)
         else:
-            reading = formats.read_payload(parsed.message, observed_ns)
+            reading = formats.read_payload(parsed.message, observed_ns, parsed.app)
             if not parsed.message and parsed.structured_data:
                 reading.message = parsed.structured_text  # there is no other
         if parsed.priority is not None:
@@ -160,6 +168,12 @@ class Parser:
             reading.time_ns = parsed.time_ns
         reading.fields = _header_fields(parsed, reading.fields)
         return reading
+
+
+def _read_defined(record: Record, formats: Formats) -> Reading | None:
+    """Read what stands behind the priority as a format that is data, header and all: a device's own header."""
+    text = decode(record.body)
+    return formats.read_defined(text[text.find(">") + 1 :], None, record.observed_ns)
 
 
 def _note_repeats(reading: Reading) -> None:

@@ -58,11 +58,13 @@ _MNEMONIC = re.compile(r"(%[A-Z][\w-]{0,63}-\d-\w{1,64}) ?: ")
 ENDPOINT = re.compile(r"\d\.\d{1,3}:\d{1,5}$")  # an address and its port are no host
 _HOST = re.compile(r"[\w.:/+-]{1,255}$")
 _COLOURS = re.compile(r"(?:\x1b|#033)\[[\d;]{0,16}m")  # as they are, and as rsyslog writes them
+# `Severity: Warning, Category: Audit, `: the first name of a list is no tag.
+_LIST = r"[A-Z]\w{1,31}: [^,:]{1,64}, [A-Z]\w{1,31}: "
 _PLAIN_HEADER = re.compile(  # nearly all there are
-    r" +([A-Za-z0-9][\w.-]{0,254}) (?!CEF:|LEEF:)([A-Za-z][\w./-]{0,63})(?:\[(\d{1,10})\])?: (?![%: ])"
+    rf" +([A-Za-z0-9][\w.-]{{0,254}}) (?!CEF:|LEEF:|{_LIST})([A-Za-z][\w./-]{{0,63}})(?:\[(\d{{1,10}})\])?: (?![%: ])"
 )
 _TAG = re.compile(
-    r"(?!\d{1,3}(?:\.\d{1,3}){3}:\d)"  # an address and its port are no tag
+    rf"(?!\d{{1,3}}(?:\.\d{{1,3}}){{3}}:\d|{_LIST})"  # an address and its port are no tag
     r"(?P<app>[^\s:\[\]]{1,128})(?:\[(?P<pid>[^\]\s]{0,128})\](?: \([^()]{1,255}\))?:?|\]?:)(?: |$|(?=\S))"
 )
 # Dovecot: who is served, from where, stands in the tag.

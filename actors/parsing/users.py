@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_NAME = r"[\"'`<(\[]?([^\s\"'`<>()\[\],;:=|/]{1,64})"
+_NAME = r"[\"'`<(\[]?(?!N/A\b)([^\s\"'`<>()\[\],;:=|/]{1,64})"
 _ADDRESS = r"[\da-zA-Z.:%_-]{2,64}"
 _CHOSEN_NAME = r"(\S[^\r\n]{0,255})"  # by whoever tries, ` from 192.0.2.1` in it included: it reaches to the last `from`
 _SPACED_NAME = r"([^\s\"'<>][^\r\n\"'<>]{0,64}?)"  # may hold spaces
@@ -33,6 +33,16 @@ _PHRASES = tuple(
         (" - ", r"^([\w.@$+-]{1,64}) - (?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f]{1,4}:[\da-f:]{2,39})(?![\w.])"),
         ("ccount ", r"\b[Aa]ccount ([\w.@$+-]{1,64}) (?:logged|locked|unlocked|disabled|enabled)\b"),
         (",", r",\d{1,3}(?:\.\d{1,3}){3}:\d{1,5},\d{1,3}(?:\.\d{1,3}){3}:\d{1,5},([\w.@$+-]{1,64}),"),
+        ("og in", r"\b[Ll]og in for ([\w.@$+-]{1,64}) from "),
+        ("User ", r"(?:^| )User ([\w.@$+\\-]{1,64}) - Client_ip "),
+        ("sip:", r"<?sips?:([\w.+-]{1,64})@[^<>]{1,255}>?'? failed for '"),
+        ("] Peer", r"\[([\w.@$+-]{1,64})\] Peer Connection Initiated"),
+        ("Login ", r"^(?:\(\d{1,10}\) )?Login (?:OK|incorrect)[^\[\]]{0,255}: \[([^\]\s/]{1,128})(?=[\]/])"),
+        ("failed for ", r"[Ll]og[io]n (?:attempt )?failed for ([\w.@$+-]{1,64})"),
+        ("failed: ", r"[Ll]og[io]n failed: [\"']?([\w.@$+-]{1,64})[\"']? \("),
+        ("for peer ", r"failed for peer ([\w.@$+-]{1,64})$"),
+        ("for hosts ", r"no EAP key found for hosts '[^']{0,128}' - '([^'\s]{1,128})'"),
+        ("<", r"^<([\w.+-]{1,64}@[\w.-]{1,64})> (?:starting|successful|end|update|move) "),
         ("RCPT <", r"rejected RCPT <([^<>\s]{1,128})>"),
         ("using ", r"\b[Ll]og ?in using \"([^\"\r\n]{1,128})\""),
         ("@", r"\b[Ll]og ?in (?:for |of |as )?([\w.+$-]{1,64})@(?=[\d\[])"),
@@ -63,9 +73,12 @@ _PHRASES = tuple(
     )
 )  # fmt: skip
 
+# Signs of phrases in which any word is a name, `data` and numbers too.
+_SURE = frozenset(("sip:", "or user ", "USER ", "or peer ", "for hosts "))
+
 # What may stand around the word "user" so that a name follows it: `for user x`, `username: x`, `user x logged`.
 _AFTER_USER = re.compile(
-    rf"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided)?(?: was|[:=])? *:? *)|(?P<plain>[ :]+)){_NAME}"
+    rf"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided| input| entered| provided)?(?: was|[:=])? *:? *)|(?P<plain>[ :]+)){_NAME}"
     rf"(?P<sure>[\"'](?=[ @,.:)]|$)"
     r"| (?:\(\d{1,10}\)|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
 )
@@ -88,13 +101,13 @@ _LEADS = frozenset(_LEADS_WORDS.split())
 _PAIR = re.compile(
     r"(?<![\w.-])(?:user|ruser|acct|username|user_name|userid|user_id|login|loginname|logname|account|suser|duser|USER|ACCT|UID|AUID|"
     r"auth_user|set_id|uid|remote_user|src_user|dst_user|dstuser|srcuser|TargetUserName|SubjectUserName|usr|authentication_id|sasl_username|logged_in_user)"
-    r"=[\"']?(?:<)?([^\s\"',;<>()\[\]|]{1,64})"
+    r"=[\"']?(?:<)?(?!N/A\b)([^\s\"',;<>()\[\]|]{1,64})"
 )
 
 _MAX_DOMAIN = 64
 _AT_ADDRESS = re.compile(r"(?<=.)@(?:\d{1,3}(?:\.\d{1,3}){3}|\[[\da-fA-F:.]{2,45}\])$")
 _NOT_NAMES_WORDS = """
-unknown none null nil unset anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
+unknown none null nil unset client anonymous-user - ? n/a from is was by for not and or the a an in on at to has had with
 name id ids authentication authorization agent account input login logon session sessions level space mode group
 groups failed found given logging sha1 password invalid ip global list username 2fa attempt attempts using via port
 tty pts interface data info information does doesn that this request process unit manager service domain error
@@ -102,6 +115,7 @@ connection no can cannot could should would will are be been who which user user
 illegal
 """
 _NOT_NAMES = frozenset(_NOT_NAMES_WORDS.split())
+_NOBODY = frozenset(("unknown", "none", "null", "nil", "unset", "undefined", "-", "--", "?", "n/a", "illegal", "invalid", "*"))
 
 
 def find_users(text: str) -> Iterator[tuple[int, str]]:
@@ -111,7 +125,7 @@ def find_users(text: str) -> Iterator[tuple[int, str]]:
             for found in phrase.finditer(text):
                 for group in range(1, (phrase.groups or 0) + 1):
                     name = without_domain((found[group] or "").strip("\"'`<>()[]{}.,:;").rstrip())
-                    if is_user_name(name):
+                    if is_user_name(name) or (name and sign in _SURE and name.lower() not in _NOBODY):
                         yield found.start(group), name
     if "ser" in text or "USER" in text:
         yield from _after_user(text)
@@ -132,7 +146,8 @@ def _after_user(text: str) -> Iterator[tuple[int, str]]:
             alone = place == 1 or not text[place - 2].isalnum()
             sure = found["as_name"] or found["sure"] or (found["plain"] and lead and lead[-1].lower() in _LEADS)
             name = without_domain(found[3].rstrip("."))
-            if alone and sure and is_user_name(name):
+            quoted = bool(name) and (found["sure"] or "")[:1] in ("'", '"') and name.lower() not in _NOBODY
+            if alone and sure and (is_user_name(name) or quoted):
                 yield found.start(3), name
         if text[place - 1] in "uU" and text[place + 3 : place + 4] in _FORM_SIGNS and (form := _USER_FORMS.match(text, place)):
             kind = form.lastgroup or ""

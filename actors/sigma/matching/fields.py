@@ -28,7 +28,12 @@ from actors.sigma.matching.mapping.sysmon import add_event
 from protocol.records import Event
 
 MAX_REASON = 256
-_REASONS = ("error", "err", "reason", "error_message", "errorMessage", "failure_reason")
+_REASONS = (
+    "error", "err", "reason", "error_message", "errorMessage", "failure_reason", "action", "event", "event_type", "eventType",
+    "event.action", "type",
+)  # fmt: skip
+# What an event of Windows says by its number (Microsoft, security auditing).
+_WINDOWS = {"4624": ("login", "success"), "4625": ("login", "failure"), "4771": ("login", "failure")}
 _STATED = {"false": "failure", "no": "failure", "0": "failure", "true": "success", "yes": "success", "1": "success"}
 _REPEATED = "message repeated "  # 3 times: [ and the message ]
 MAX_FIELDS = 512  # of one event that rules see
@@ -114,6 +119,8 @@ def _with_reason(fields: Mapping[str, Any], message: str) -> str:
 
 def _add_outcome(fields: dict[str, Any], message: str) -> None:
     action, outcome = outcome_of(_with_reason(fields, message))
+    if "EventID" in fields and "Channel" in fields:
+        action, outcome = _WINDOWS.get(str(fields["EventID"]), (action, outcome))
     if not outcome and "success" in fields:
         outcome = _STATED.get(str(fields["success"]).lower(), "")
     if outcome:

@@ -20,12 +20,12 @@ _LOGIN, _MAIL, _FAILURE, _SUCCESS = 1, 2, 4, 8
 _WORDS = {
     _LOGIN: (
         "login|log in|logon|logged in|logged on|log on|signin|sign in|sign-in|authenticat|authori|unauthori|auth failed|"
-        "auth failure|auth_fail|auth fail|auth:|auth error|auth attempt|auth rejected|password|passwd|passcode|credential|"
+        "auth failure|authfail|loginfail|auth fail|auth:|auth error|auth attempt|auth rejected|password|passwd|passcode|credential|"
         "sasl|registration|2fa|otp |mfa|rcon|invalid user|illegal user|unknown user|no such user|invalid account|"
         "unknown account|nonexistent user|for user|access denied for|user not found|could not find user|session opened|"
         "user name|challenge sent|bind dn|permission denied|access token|no matching peer|acl error|"
         "device does not match|badlogin|invalid token|token invalid|two-factor|"
-        "publickey|keyboard-interactive|user \"|user '|auth: [|wrongpass|no_such_user|logon_failure|wrong_password"
+        "publickey|keyboard-interactive|user \"|user '|auth: [|wrongpass|no such user|logon failure|wrong password|no matching endpoint|request 'register'"
     ),
     _MAIL: (
         "relay|recipient|mailbox|rcpt|noqueue|helo|sender address|user unknown|smtp|spam|deliver|command pipelining|"
@@ -43,7 +43,7 @@ _WORDS = {
         "unsuccessful|dropped variable|erroneous|malformed|suspicious|ignoring function|error importing function|"
         "unrouteable|ban |banned|locked out|no identification string|authentication error|auth error|unsafe|intrusion|"
         "violates|maximum auth|excessive|doesn't exist|improper|did not issue|hacking|auth=0/|blacklist|time limit|count limit|"
-        "ratelimit|rate limit|rate-limit|no_such_user|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|"
+        "ratelimit|rate limit|rate-limit|login error|logon error|signin error|authfail|loginfail|might not have worked|could not read protocol version|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|"
         "> unknown|password is required|terminal is required|no tty present|not in sudoers|no valid sudoers|may not run"
     ),
     _SUCCESS: (
@@ -63,7 +63,7 @@ _AUTOMATON.make_automaton()
 
 def outcome_of(message: str) -> tuple[str, str]:
     """Return action (`login`, `deliver`, `access`) and outcome (`failure`, `success`) of a message, "" where it says none."""
-    text = message[:MAX_SCANNED].lower()
+    text = message[:MAX_SCANNED].lower().replace("_", " ")
     found = 0
     for end, (length, classes) in _AUTOMATON.iter(text):
         start = end - length
