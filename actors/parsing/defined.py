@@ -103,16 +103,15 @@ class Table:
         """Return the reading of a text by the first format that fits; None if none does."""
         if self._declaring and text.startswith("#"):
             self._declare(text)
-        matches = self._set.Match(text) if self._set is not None else None
-        if not matches:
-            return None
+        matches: list[int] = (self._set.Match(text) if self._set is not None else None) or []
         for index in sorted(matches):
             each = self._formats[index]
             definition = each.definition
             if definition.programs and program not in definition.programs:
                 continue
             columns = self._columns(definition, text) if definition.columns else None
-            if (reading := each.read(text, columns, clock, observed_ns)) is not None:
+            reading = each.read(text, columns, clock, observed_ns)
+            if reading is not None:
                 return reading
         return None
 

@@ -24,7 +24,9 @@ MAX_ENTITIES = 32
 MAX_SCANNED = 8192
 _MAX_VALUE = 1024
 
-_IPV4 = re.compile(r"(?<![\w.-])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w-]|\.\d)")
+_IPV4 = re.compile(  # with `.50550` for a port, as tcpdump and dante write it
+    r"(?<![\w.-])(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?:\.\d{2,5}(?![\w.-]\d|[\w-])|(?![\w-]|\.\d))"
+)
 _IPV6 = re.compile(
     r"(?:(?<![\w:.])|(?<=IPv6:))(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,45}"
     r"(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:]|\.\d)(?:%\w{1,15})?"
@@ -142,7 +144,7 @@ def _search_dotted(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
     for address in _IPV4.finditer(text):
         start = address.start()
         if not _is_version(text, address):
-            value = _ipv4(address[0])
+            value = _ipv4(address[1])
             if value:
                 yield start, "ipv4", value
     for name in _DOTTED.finditer(text) if _DOT_LETTERS.search(text) else ():
@@ -269,11 +271,11 @@ def _from_url(value: str) -> Iterator[tuple[EntityType, str]]:
     """Yield the URL that a field holds, and its domain; what a client of a proxy connects to is `example.com:443`."""
     if "://" in value:
         yield from (each[1:] for each in _search_urls(value, []))
-    elif known := canonical("url", value):
+        return
+    target = _TARGET.fullmatch(value)
+    known = canonical("domain", target[1]) if target else canonical("url", value)
+    if known:
         yield known
-    elif target := _TARGET.fullmatch(value):
-        if known := canonical("domain", target[1]):
-            yield known
 
 
 def canonical(kind: EntityType, value: str) -> tuple[EntityType, str] | None:

@@ -56,7 +56,7 @@ _THREAD_THEN_LEVEL = re.compile(rf"\[([^\]]{{1,96}})\] +(?:[-|] +)?(?=(?:{_UPPER
 _PID_BRACKET = re.compile(r"\[pid (\d+)(?::tid (\d+))?\] ")
 _PID_HASH = re.compile(r"(\d+)#\d+: ")
 _PID_DASHES = re.compile(r"(\d+) +--- +")
-_BRACKET = re.compile(r"\[((?!client )[^\[\]]{0,256}(?:\[[^\[\]]{0,64}\][^\[\]]{0,128})?)\] +(?:- +)?")
+_BRACKET = re.compile(r"\[((?!client |remote )[^\[\]]{0,256}(?:\[[^\[\]]{0,64}\][^\[\]]{0,128})?)\] +(?:- +)?")
 _COMPONENT = re.compile(r"([A-Za-z_][\w.$@/<>-]{0,128}(?:\[\d+\]|\([\w-]+\))?) *:(?: +|$)")
 _DOTTED = re.compile(r"((?:[A-Za-z_][\w$-]*\.)+[A-Za-z_][\w$-]*) +(?=\[)(?:\[[^\[\]]{0,160}\] +)?")
 _WIDE = re.compile(r"([A-Za-z][\w.-]{0,48})(?:  +|\t+)(?=\S)")

@@ -37,7 +37,7 @@ def read_journald(body: bytes, formats: Formats, observed_ns: int) -> Reading:
     for name, value in record.fields:
         values[name].append(decode(value))
     message = values.get("MESSAGE", [""]).pop(0)
-    program = values.get("SYSLOG_IDENTIFIER") or values.get("_COMM") or [None]
+    program = [*values.get("SYSLOG_IDENTIFIER", ()), *values.get("_COMM", ()), ""]
     reading = formats.read_payload(message, observed_ns, program[0])
     severity = _number(values, "PRIORITY", 7)
     if severity is not None:

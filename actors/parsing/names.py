@@ -31,7 +31,10 @@ _ROLES: dict[Role, str] = {
         "logtimestamp devtime published creationtime activitydatetime createddatetime timemillis instant "
         "receivetimestamp date epoch loggedat createdat eventdate"
     ),
-    "host": "hostname computer computername winlogcomputername hosthostname devname dvchost sourcehost nodename agenthostname machinename",
+    "host": (
+        "hostname computer computername winlogcomputername hosthostname devname dvchost sourcehost nodename agenthostname "
+        "machinename"
+    ),
     "app": (
         "syslogidentifier appname applicationname application servicename service program programname sourcename "
         "providername logname"
@@ -52,7 +55,9 @@ _ENTITIES: dict[EntityType, str] = {
         "destinationaddress callerip calleripaddress callingstationid rip lip hostip deviceipaddress nasipaddress framedipaddress"
     ),
     "url": "url uri requesturi httpurl urlfull requesturl urloriginal csuristem",
-    "domain": "domain query qname dnsquestionname sni servername urldomain dnsrrname tlssni requesthost vhost httphost headershost",
+    "domain": (
+        "domain query qname dnsquestionname sni servername urldomain dnsrrname tlssni requesthost vhost httphost headershost"
+    ),
     "host": "rhost remotehost desthost destinationhost workstation workstationname",
     "email": "email mail fromemail toemail",
     "hash": "md5 sha1 sha256 hash filehash imphash filehashsha256 filehashmd5 filehashsha1",
@@ -62,7 +67,10 @@ _ENTITIES: dict[EntityType, str] = {
 
 # What says in words what went wrong, beside the message: addresses are looked for in it.
 _TEXTS = frozenset(
-    "error err errmessage errormessage errmsg errormsg exceptionmessage exception reason cause detail details failurereason".split()
+    (
+        "error err errmessage errormessage errmsg errormsg exceptionmessage exception reason cause detail details "
+        "failurereason"
+    ).split()
 )
 
 _RANKS: dict[str, tuple[Role, int]] = {

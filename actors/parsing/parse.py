@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from actors.parsing.connections import Connections
 from actors.parsing.defined import Library
 from actors.parsing.drain import Drain
 from actors.parsing.entities import find_entities
@@ -64,6 +65,7 @@ class Parser:
         self._zones = dict(zones or {})
         self._default = default
         self._library = library or Library()
+        self._connections = Connections()
         self._sources: dict[str, tuple[Clock, Formats]] = {}
 
     def parse(self, records: Sequence[Record], tag: int, first_sequence: int) -> tuple[list[Event], Columns]:
@@ -115,6 +117,7 @@ class Parser:
             reading.fields["trace"] = decode(trace)
         _note_repeats(reading)
         _note_client(reading.fields, record)
+        self._connections.note(record.source, reading.fields, reading.message, event_ns)
         entities = find_entities(reading.message, reading.fields, structured=reading.pattern is not None)
         return self._finish(record, event_id, reading, severity, event_ns, entities)
 

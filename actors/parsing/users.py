@@ -78,7 +78,8 @@ _SURE = frozenset(("sip:", "or user ", "USER ", "or peer ", "for hosts "))
 
 # What may stand around the word "user" so that a name follows it: `for user x`, `username: x`, `user x logged`.
 _AFTER_USER = re.compile(
-    rf"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided| input| entered| provided)?(?: was|[:=])? *:? *)|(?P<plain>[ :]+)){_NAME}"
+    r"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided| input| entered| provided)?(?: was|[:=])? *:? *)"
+    rf"|(?P<plain>[ :]+)){_NAME}"
     rf"(?P<sure>[\"'](?=[ @,.:)]|$)"
     r"| (?:\(\d{1,10}\)|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
 )

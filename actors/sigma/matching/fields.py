@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from actors.sigma.matching.mapping.access import add_access, add_request
+from actors.sigma.matching.mapping.access import add_access, add_request, add_status_outcome
 from actors.sigma.matching.mapping.audit import add_audit, add_laurel
 from actors.sigma.matching.mapping.commands import COMMAND_APPS, add_command
 from actors.sigma.matching.mapping.names import add_known_names
@@ -57,11 +57,12 @@ def fields_of(event: Event) -> dict[str, Any]:
     fields.setdefault("message", message)
     if "EventID" in fields and "Channel" in fields:  # Windows says in fields what others say in words
         add_known_names(fields)
+        _state_outcome(fields, *_WINDOWS.get(str(fields["EventID"]), ("", "")))
         return fields
-    _add_kind(fields, message)
+    words = _add_kind(fields, message)
     add_origin(fields, message, event.entities)
-    if "outcome" not in fields:
-        _add_outcome(fields, message)
+    if words is not message or "outcome" not in fields:
+        _state_outcome(fields, *outcome_of(_with_reason(fields, words)))
     return fields
 
 
@@ -80,19 +81,19 @@ def _add_nested(fields: dict[str, Any], nested: Mapping[str, Any]) -> None:
         add_laurel(fields, execve, syscall)
 
 
-def _add_kind(fields: dict[str, Any], message: str) -> None:
-    """Add what the kind of log of an event says in other words."""
+def _add_kind(fields: dict[str, Any], message: str) -> str:
+    """Add what the kind of log of an event says in other words; return the words in which its outcome is to be looked for."""
     if type(fields.get("audit_id")) is int and "src_ip" not in fields:  # else an object that has such names of its own
         add_audit(fields, message)
-        return
+        return message
     if "EXECVE.ARGV" in fields:  # laurel
-        return
+        return message
     app = fields.get("app")
     if not isinstance(app, str):
         app = ""
     if app in _PLAIN_APPS:
         add_known_names(fields)
-        return
+        return message
     if (add := _BY_APP.get(app)) is not None:
         add(fields, message)
     elif "SRC" in fields and "DST" in fields:
@@ -103,9 +104,15 @@ def _add_kind(fields: dict[str, Any], message: str) -> None:
         add_event(fields, message)
     add_known_names(fields)
     if "cs-uri" not in fields and ("GET " in message or "POST " in message or " HTTP/" in message):
-        add_request(fields, message)
+        rest = add_request(fields, message)
+        if rest is not message:
+            add_access(fields)
+            return rest  # a failure that it speaks of is one, whatever became of the request
     if "cs-uri" in fields and ("cs-method" in fields or "sc-status" in fields):
         add_access(fields)
+    elif "request" in fields and "status" in fields:
+        add_status_outcome(fields)
+    return message
 
 
 def _with_reason(fields: Mapping[str, Any], message: str) -> str:
@@ -117,13 +124,10 @@ def _with_reason(fields: Mapping[str, Any], message: str) -> str:
     return message
 
 
-def _add_outcome(fields: dict[str, Any], message: str) -> None:
-    action, outcome = outcome_of(_with_reason(fields, message))
-    if "EventID" in fields and "Channel" in fields:
-        action, outcome = _WINDOWS.get(str(fields["EventID"]), (action, outcome))
+def _state_outcome(fields: dict[str, Any], action: str, outcome: str) -> None:
     if not outcome and "success" in fields:
         outcome = _STATED.get(str(fields["success"]).lower(), "")
-    if outcome:
+    if outcome and ("outcome" not in fields or outcome == "failure"):
         fields["outcome"] = outcome
         if action == "login":
             fields["action"] = action  # whatever the program calls it

@@ -37,18 +37,22 @@ _BLANKS = re.compile(r"[^\S\r\n]+")
 _BREAKS = re.compile(r"[\r\n]+")
 
 
-def add_request(fields: dict[str, Any], message: str) -> None:
-    """Add the request that a message of any other shape speaks of: load balancers, error logs, application servers."""
+def add_request(fields: dict[str, Any], message: str) -> str:
+    """Add the request that a message of any other shape speaks of: load balancers, error logs, application servers.
+
+    Returns the message without the request: what else it says.
+    """
     text = message[:_MAX_LOOSE]
     found = _LOOSE.search(text)
     if found is None:
-        return
+        return message
     fields["cs-method"], fields["cs-uri"] = found[1], found[2].rstrip(":,;")
     status = found[3] or _status_beside(fields, text, found.start())
     if status.isdecimal() and len(status) == 3:
         fields["sc-status"] = int(status)
     if "cs-user-agent" not in fields and (agent := _AGENT_NAMED.search(text) or _AGENT_AFTER.search(text, found.end())):
         fields["cs-user-agent"] = agent[1]
+    return message[: found.start()] + message[found.end() :]
 
 
 def _status_beside(fields: dict[str, Any], text: str, end: int) -> str:
@@ -90,7 +94,7 @@ def add_access(fields: dict[str, Any]) -> None:
     headers = [decode(str(fields[name])) for name in ("cs-user-agent", "cs-referer") if name in fields]
     if headers:
         fields["cs-headers-decoded"] = "\n".join(headers)
-    _add_outcome(fields)
+    add_status_outcome(fields)
 
 
 def decode(text: str) -> str:
@@ -120,9 +124,9 @@ def _entity_letter(found: re.Match[str]) -> str:
     return chr(number) if number < 0xD800 else found[0]
 
 
-def _add_outcome(fields: dict[str, Any]) -> None:
+def add_status_outcome(fields: dict[str, Any]) -> None:
     """A request that is not granted is a failure."""
-    status = str(fields.get("sc-status", ""))
+    status = str(fields.get("sc-status") or fields.get("status", ""))
     if len(status) == 3 and status.isdecimal():
         fields.setdefault("action", "request")
         fields.setdefault("outcome", "failure" if status >= "400" else "success")
