@@ -23,7 +23,7 @@ HOMES = {
     "msgpack": ("protocol/",),
     "sigma": ("actors/sigma/",),
     "re2": ("actors/sigma/", "actors/parsing/defined.py", "actors/receivers/file.py", "daemon/sections.py"),
-    "ahocorasick": ("actors/sigma/",),
+    "ahocorasick": ("actors/sigma/", "actors/parsing/users.py"),
     "yaml": ("actors/sigma/",),
     "trio_websocket": ("daemon/commands/tail.py",),
     "opentelemetry": ("actors/receivers/otlp_protobuf.py",),

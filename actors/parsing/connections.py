@@ -20,7 +20,6 @@ _ADDRESS = r"(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}:[\da-fA-F:]*:[\da-fA-F:.]*
 _BY_PROCESS = re.compile(rf"(?:connection received: host=|^connect from [\w.-]{{1,255}}\[){_ADDRESS}")
 _BY_NUMBER = re.compile(rf"(?:ACCEPT from IP=\[?|connection accepted from |received packet: from ){_ADDRESS}")
 _NUMBER = re.compile(r"<([\w.:-]{1,64}\|\d{1,10})>|\bconn=(\d{1,12})\b|\[conn(\d{1,12})\]|\d #(\d{1,12}) \(")
-_SIGNS = ("onnect", "ACCEPT from", "received packet")
 _ENDS = ("disconnect from", "end connection", " closed", "disconnection:")
 _Key = tuple[str, str, str, str]
 
@@ -33,7 +32,7 @@ class Connections:
 
     def note(self, source: str, fields: dict[str, Any], message: str, event_ns: int) -> None:
         """Take up the client that a message names, or name that of its connection in the fields."""
-        if any(sign in message for sign in _SIGNS):
+        if "onnect" in message or "ACCEPT from" in message or "received packet" in message:
             self._open(source, fields, message, event_ns)
         elif self._clients and "src_ip" not in fields:
             self._name(source, fields, message, event_ns)
@@ -44,7 +43,8 @@ class Connections:
         elif (found := _BY_NUMBER.search(message)) and (number := _number(fields, message)):
             key = _key(source, fields, number)
         else:
-            self._name(source, fields, message, event_ns)
+            if self._clients:
+                self._name(source, fields, message, event_ns)
             return
         if key is not None:
             self._clients.pop(key, None)

@@ -8,7 +8,7 @@ source before those that are recognised in all.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -90,25 +90,44 @@ class Format:
             reading.severity = severity_of_status(status)
 
 
+class _Group:
+    """Formats that are looked for together."""
+
+    def __init__(self, formats: Sequence[Format]) -> None:
+        self._formats = formats
+        self._set = _set_of(tuple(each.pattern for each in formats))
+        firsts = [each.definition.first_characters() for each in formats]
+        self._first = frozenset[str]().union(*firsts) if all(firsts) else None
+
+    def matches(self, text: str) -> list[Format]:
+        """Return the formats that match where a text begins."""
+        if self._first is not None and text[:1] not in self._first:
+            return []
+        return [self._formats[index] for index in sorted(self._set.Match(text) or ())]
+
+
 class Table:
     """The formats that may apply to one source. State: the columns that its files have declared."""
 
     def __init__(self, formats: Iterable[Format]) -> None:
-        self._formats = list(formats)
-        self._set = _set_of(tuple(each.pattern for each in self._formats))
-        self._declaring = [each for each in self._formats if each.definition.declared_by]
+        formats = list(formats)
+        self._of_all = _Group([each for each in formats if not each.definition.programs])
+        programs = {program for each in formats for program in each.definition.programs}
+        self._of_program = {
+            program: _Group([each for each in formats if program in each.definition.programs]) for program in programs
+        }
+        self._declaring = [each for each in formats if each.definition.declared_by]
         self._declared: dict[tuple[str, int], list[str]] = {}
 
     def read(self, text: str, program: str | None, clock: Clock, observed_ns: int) -> Reading | None:
         """Return the reading of a text by the first format that fits; None if none does."""
+        matches = self._of_all.matches(text)
+        if program in self._of_program:
+            matches = self._of_program[program].matches(text) + matches
         if self._declaring and text.startswith("#"):
             self._declare(text)
-        matches: list[int] = (self._set.Match(text) if self._set is not None else None) or []
-        for index in sorted(matches):
-            each = self._formats[index]
+        for each in matches:
             definition = each.definition
-            if definition.programs and program not in definition.programs:
-                continue
             columns = self._columns(definition, text) if definition.columns else None
             reading = each.read(text, columns, clock, observed_ns)
             if reading is not None:
@@ -200,9 +219,7 @@ def _options() -> Any:
 
 @cache
 def _set_of(patterns: tuple[str, ...]) -> Any:
-    """Return the set that says which patterns match where a text begins; None if there are none."""
-    if not patterns:
-        return None
+    """Return the set that says which patterns match where a text begins."""
     found = re2.Set.MatchSet(_options())
     for pattern in patterns:
         found.Add(pattern)

@@ -58,6 +58,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     separator: str = ","
     declared_by: str = ""
     rename: dict[str, str] = {}  # {name of a column as it is declared: ours}
+    first: str = ""  # the characters with which such a text can begin, as between brackets of a pattern; "": any
     sources: list[str] = []
     programs: list[str] = []
     integers: list[str] = []
@@ -79,6 +80,10 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             faults.append(("pattern", "or columns: one of the two is needed, and only one"))
         if self.columns and not self.begins:
             faults.append(("begins", "is missing: the pattern by whose match at its beginning a line of columns is known"))
+        try:
+            self.first_characters()
+        except re.error as error:
+            faults.append(("first", f"[{self.first}] is no set of characters: {error}"))
         if len(self.separator) != 1:
             faults.append(("separator", f"{self.separator!r} is not one character"))
         if self.declared_by and not self.columns:
@@ -91,6 +96,12 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if severity_of(word) is None
         ]
         return faults
+
+    def first_characters(self) -> frozenset[str]:
+        """Return the characters with which such a text can begin; none for any."""
+        if not self.first:
+            return frozenset()
+        return frozenset(re.findall(f"[{self.first}]", "".join(map(chr, range(128)))))
 
 
 def read_definition(path: str, text: str) -> Definition:

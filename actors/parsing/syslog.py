@@ -48,8 +48,11 @@ _CHECK_POINT_PAIR = re.compile(r'(\w{1,64}):"((?:[^"\\]|\\.)*)"; ?', re.DOTALL)
 _CHECK_POINT = re.compile(r'\[(?:\w{1,64}:"(?:[^"\\]|\\.)*"; ?)+\]?', re.DOTALL)
 _SD_ESCAPE = re.compile(r'\\(["\\\]])')
 
-# Cisco: a sequence number, the device's own name, `*` or `.` before a clock that is not in step.
-_CISCO_LEAD = re.compile(r"(?:\d{1,10}: )?(?:: )?(?:(?P<host>[\w.:/-]{1,255}): ?)?[*.]?(?=\S)")
+# Cisco: a sequence number, the device's own name, `*` or `.` before a clock that is not in step; on wireless controllers the
+# name of the task.
+_CISCO_LEAD = re.compile(
+    r"(?:\d{1,10}: )?(?:: )?(?:(?P<host>[\w.:/-]{1,255}): ?)?(?:\*[A-Za-z][\w.-]{0,63}: )?[*.]?(?=\S)"
+)
 _UPTIME = re.compile(
     r"(?:\d{1,10}: )?(?:(?P<host>[\w.-]{1,255}): )?"
     r"(?:\d{1,4}:\d\d:\d\d(?:\.\d{1,6})?|\d{1,4}[ywd]\d{1,2}[wdh]): (?=%)"
