@@ -15,6 +15,7 @@ import msgspec
 from actors.detectors.registry import DETECTORS
 from actors.following.registry import FOLLOWERS
 from actors.syncing import Fsync
+from daemon.format_files import format_faults, format_texts
 from daemon.receivers import RECEIVERS, ReceiverSection
 from daemon.sections import Section, address_faults, is_loopback, parse_size, size_faults
 from protocol.clock import parse_time
@@ -138,6 +139,23 @@ class Rules(Section, frozen=True, forbid_unknown_fields=True):
         return {"sources": sources, "disabled": self.disabled, "exceptions": exceptions}
 
 
+class Parsing(Section, frozen=True, forbid_unknown_fields=True):
+    formats: list[str] = []  # files and folders of formats of one's own
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        for path in self.formats:
+            if not path.startswith("/"):
+                yield "formats", f"{path!r} is not an absolute path"
+
+    def file_faults(self) -> Iterator[tuple[str, str]]:
+        for fault in format_faults(self.formats):
+            yield "formats", fault
+
+    def texts(self) -> dict[str, str]:
+        """Return the files of formats, {path: text}."""
+        return format_texts(self.formats)
+
+
 class Detector(Section, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
 
@@ -163,6 +181,7 @@ class Configuration(Section, frozen=True, forbid_unknown_fields=True):
     runtime_dir: str = ""  # "": $RUNTIME_DIRECTORY, else a private directory made anew at each start
     http: Http = Http()
     receivers: dict[str, ReceiverSection] = msgspec.field(default_factory=all_receivers)
+    parsing: Parsing = Parsing()
     storage: Storage = Storage()
     alerts: Alerts = Alerts()
     rules: Rules = Rules()

@@ -91,6 +91,7 @@ def _unwired(configuration: Configuration) -> list[ChildSpec]:
             "actors.parsing.actor",
             {
                 "zones": configuration.zones(),
+                "formats": configuration.parsing.texts(),
                 "fsync": configuration.daemon.fsync,
             },
             loses_batches=True,

@@ -137,8 +137,14 @@ paths = {json.dumps(files or [])}
     # -- looking at it
 
     def get(self, path: str) -> Any:
+        return self._ask(path, None)
+
+    def post(self, path: str, body: bytes) -> Any:
+        return self._ask(path, body)
+
+    def _ask(self, path: str, body: bytes | None) -> Any:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", body, timeout=40) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             error.close()

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from actors.parsing.defined import builtin
+from actors.parsing.definitions import Definition
 from actors.parsing.parse import Parser
 from protocol.clock import format_time, parse_time
 from protocol.records import Event, Form, Record
@@ -63,9 +65,15 @@ def test_there_are_enough_and_each_says_all() -> None:
 
 
 def test_the_page_of_formats_names_every_writer_and_no_other() -> None:
-    page = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    page = (ROOT / "docs" / "formats.md").read_text("utf-8").partition("| Writer |")[2]
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
-    assert sorted(rows[1:], key=str.lower) == sorted((writer["writer"] for writer in WRITERS.values()), key=str.lower)
+    names = {writer["writer"] for writer in WRITERS.values()} | {each.definition.format for each in builtin()}
+    assert rows == sorted(names, key=str.lower)
+
+
+def test_the_page_of_formats_names_every_key_of_a_format() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    assert [key for key in Definition.__struct_fields__ if key != "sample" and f"`{key}`" not in page] == []
 
 
 def test_no_mutation_of_a_real_line_breaks_the_parser() -> None:

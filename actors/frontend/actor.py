@@ -15,7 +15,6 @@ from actors.frontend.actions import ActionDesk
 from actors.frontend.app import Door, make_app
 from actors.frontend.guard import Guard
 from actors.frontend.hub import CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN
-from actors.frontend.rules import RuleDesk
 from actors.http.server import ServerStatistics, make_config, serve
 from actors.storage.errors import STORE_ERRORS
 from actors.storage.store import open_store_reader
@@ -45,7 +44,7 @@ class FrontEnd:
         settings = msgspec.convert(context.settings, Settings)
         guard = Guard(settings.listen, settings.token, settings.allowed_origins)
         reader = open_store_reader(context.state_dir)
-        self._door = Door(guard, reader, RuleDesk(context.state_dir))
+        self._door = Door(guard, reader, context.state_dir)
         self._actions = ActionDesk(context)
         self._replay = Replay(reader)
         self._statistics = ServerStatistics(MAX_CONNECTIONS)

@@ -13,7 +13,9 @@ from quart_trio import QuartTrio
 
 from actors.frontend import rest
 from actors.frontend.guard import Guard, Refusal
+from actors.frontend.heavy import Heavy
 from actors.frontend.hub import MAX_CLIENTS, Client, Hub
+from actors.frontend.lines import read_lines
 from actors.frontend.metrics import expose
 from actors.frontend.openapi import openapi
 from actors.frontend.rest import Page, Problem
@@ -43,10 +45,12 @@ MAX_QUERIES = 4  # at once, each in a thread of its own
 class Door:
     """The state that the routes share."""
 
-    def __init__(self, guard: Guard, reader: ReadableStore, rules: RuleDesk) -> None:
+    def __init__(self, guard: Guard, reader: ReadableStore, state_dir: Path) -> None:
         self.guard = guard
         self.reader = reader
-        self.rules = rules
+        self.state_dir = state_dir
+        self.heavy = Heavy()
+        self.rules = RuleDesk(state_dir, self.heavy)
         self.hub = Hub()
         self.status: Status | None = None
         self._queries = trio.CapacityLimiter(MAX_QUERIES)
@@ -188,6 +192,12 @@ def _add_history(app: Quart, door: Door) -> None:
     @app.get("/api/v1/entities/<uuid>")
     async def entity(uuid: str) -> Response:
         return _json(await door.read(lambda: rest.get_entity(door.reader, uuid)))
+
+
+    @app.post("/api/v1/parse")
+    async def parse() -> Response:
+        body: bytes = await request.data
+        return _json(await read_lines(door.heavy, door.state_dir, _given(), body))
 
 
 def _given() -> dict[str, str]:

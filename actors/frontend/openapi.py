@@ -122,8 +122,8 @@ def _schemas() -> dict[str, Any]:
     }
 
 
-def _rules() -> dict[str, Any]:
-    """Return the routes of rules."""
+def _trials() -> dict[str, Any]:
+    """Return the routes of rules, and of lines that are tried."""
     anything = {"type": "object"}
     lists = {"rules": {"type": "array", "items": _ref("Rule")}, "refused": {"type": "array", "items": _ref("Refusal")}}
     lines = {"required": True, "content": {"text/plain": {"schema": _TEXT}}}
@@ -137,7 +137,12 @@ def _rules() -> dict[str, Any]:
         "/{id}/backtest": _get("what a rule would have done with what is stored", anything, span),
     }
     of_rule = {"parameters": [_path_parameter("id", "id or UUID of a rule or correlation")]}
+    parse = {
+        "summary": "how log lines are read, step by step", "requestBody": lines, "responses": _answer(anything),
+        "parameters": [_parameter("source", _TEXT, "read them as this source, in its time zone and by its formats")],
+    }  # fmt: skip
     return {
+        "/api/v1/parse": {"post": parse},
         "/api/v1/rules": _get("rules and correlations, and what is refused", _object(lists)),
         "/api/v1/rules/coverage": _get("the rules in force as a layer of the ATT&CK Navigator", anything),
         "/api/v1/rules/never": _get("which rules can never match what came", anything),
@@ -165,7 +170,7 @@ def openapi() -> dict[str, Any]:
             "/api/v1/alerts/{id}": {"get": alert, "parameters": [_path_parameter("id", "alr_ and a ULID")]},
             "/api/v1/entities/{uuid}": {"get": entity, "parameters": [_path_parameter("uuid", "UUID of an entity")]},
             "/api/v1/templates": _get("templates by id", _page("templates", "Template"), [_CURSOR, _LIMIT]),
-            **_rules(),
+            **_trials(),
             "/api/v1/health": _get("how the daemon and each actor is", anything),
             "/metrics": _get("Prometheus text", _TEXT, kind="text/plain"),
             "/api/v1/metrics": _get("Prometheus text", _TEXT, kind="text/plain"),

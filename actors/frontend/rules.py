@@ -1,8 +1,7 @@
 """Rules over REST: light queries run here in a thread, heavy ones in a process of their own.
 
 Light is the list, a rule, coverage and what can never match. To try a rule on lines, on a stored event or on the past may take
-seconds of a whole core: those run as `python -m actors.sigma.inspection.workbench`, at most `MAX_HEAVY` at once and for
-`LIMIT_S` each, so that the stream does not wait for them.
+seconds of a whole core: those run as `python -m actors.sigma.inspection.workbench`.
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import trio
 
+from actors.frontend.heavy import Heavy
+from actors.frontend.lines import lines_of
 from actors.frontend.rest import Parameters, Problem
-from actors.process import ProcessFailed, run_module
-from actors.sigma.inspection.workbench import MAX_LINES, Answer, NotReady, NotThere, Order, Workbench
+from actors.sigma.inspection.workbench import Answer, NotReady, NotThere, Order, Workbench
 from actors.sigma.rules.library import Library
 from actors.sigma.settings import CACHE
 
-MAX_HEAVY = 2
-LIMIT_S = 30.0  # waiting for others included
 BACKTEST_S = 20.0  # then it stops by itself and tells how far it came
 
 View = Literal["list", "coverage", "never"]
@@ -30,10 +27,10 @@ View = Literal["list", "coverage", "never"]
 class RuleDesk:
     """State: the library of rules as it was read last, as large as the rules are."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, heavy: Heavy) -> None:
         self._state_dir = state_dir
         self._library: tuple[tuple[int, int], Library] | None = None
-        self._heavy = trio.CapacityLimiter(MAX_HEAVY)
+        self._heavy = heavy
 
     # -- light
 
@@ -71,9 +68,7 @@ class RuleDesk:
 
     async def test(self, rule: str, body: bytes) -> bytes:
         """Try a rule on lines of text. Raises Problem."""
-        lines = [line.decode("utf-8", "replace") for line in body.splitlines()]
-        if not 1 <= len(lines) <= MAX_LINES:
-            raise Problem(400, "Bad body", f"the body has 1 to {MAX_LINES} log lines, not {len(lines)}")
+        lines = [line.decode("utf-8", "replace") for line in lines_of(body)]
         return await self._obey(Order("test", str(self._state_dir), rule, lines=lines))
 
     async def why(self, rule: str, given: Mapping[str, str]) -> bytes:
@@ -92,17 +87,7 @@ class RuleDesk:
 
     async def _obey(self, order: Order) -> bytes:
         """Have a process carry out an order. Raises Problem."""
-        with trio.move_on_after(LIMIT_S):
-            async with self._heavy:
-                return _body_of(await _run_workbench(msgspec.json.encode(order)))
-        raise Problem(503, "Busy", f"this took longer than {LIMIT_S:g} s; ask for less, or on the machine itself: tocsin rules")
-
-
-async def _run_workbench(order: bytes) -> bytes:
-    try:
-        return await run_module("actors.sigma.inspection.workbench", order)
-    except ProcessFailed as error:
-        raise Problem(500, "Internal error", f"the process that tries rules ended badly: {str(error)[:300]}") from error
+        return _body_of(await self._heavy.run("actors.sigma.inspection.workbench", msgspec.json.encode(order), "tocsin rules"))
 
 
 def _body_of(raw: bytes) -> bytes:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
 import msgspec
 import trio
 
 from actors.context import Context
 from actors.parsing.journal import TemplateJournal, births
-from actors.parsing.parse import Parser
+from actors.parsing.settings import ParserSettings
 from actors.syncing import SYNC_S, Fsync, sync_all
 from protocol.messages import Events, Frame, Parsed, Records, decode_records, encode
 from protocol.metrics import ParserMetrics, SyncMetrics
@@ -21,8 +20,7 @@ RETRY_S = 0.5
 log = logging.getLogger(__name__)
 
 
-class Settings(msgspec.Struct, frozen=True):
-    zones: dict[str, str]  # {source: IANA name}
+class Settings(ParserSettings, frozen=True):
     fsync: Fsync = "interval"
 
 
@@ -33,10 +31,20 @@ class ParserActor:
         self._metrics = self._report.measure(ParserMetrics)
         self._sync_metrics = self._report.measure(SyncMetrics)
         settings = msgspec.convert(context.settings, Settings)
-        self._parser = Parser({source: ZoneInfo(name) for source, name in settings.zones.items()})
+        self._parser = settings.parser()
+        self._leave(settings)
         self._journal = TemplateJournal(context.state_dir / "templates.journal", settings.fsync)
         self._parser.drain.restore_changes(self._journal.read())
         self._parser.drain.leap_ids(self._journal.lost_bytes)
+
+    def _leave(self, settings: ParserSettings) -> None:
+        """Leave the settings for whoever tries a line, and say which formats are not used."""
+        for fault in settings.faults():
+            log.error("a format is not used: %s", fault)
+        try:
+            ParserSettings(settings.zones, settings.formats).leave(self._context.state_dir)
+        except OSError as error:
+            log.warning("lines that are tried are read by the formats of the last start: %s", error.strerror)
 
     async def _begin_journal(self) -> None:
         """Write the journal anew; hold the stream back for as long as the disk refuses."""

@@ -1,8 +1,11 @@
-"""Formats that are data, tried on their own samples."""
+"""Formats that are data, tried on their own samples. `python -m actors.parsing.checking` does so in a process of its own."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+
+import msgspec
 
 from actors.parsing.defined import Format, Library, read_formats
 from actors.parsing.definitions import Fault, Sample, line_of_sample
@@ -60,3 +63,14 @@ def _read(each: Format, sample: Sample, library: Library) -> Event:
     record = Record(observed_ns, source, form, "", sample.line.encode())
     (event,), _ = Parser(library=library).parse([record], 1, 1)
     return event
+
+
+def main() -> int:
+    """Read {path: text} as JSON; write what is wrong as a list of texts."""
+    texts = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
+    sys.stdout.buffer.write(msgspec.json.encode([str(fault) for fault in check_formats(texts)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

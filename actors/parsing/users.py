@@ -20,7 +20,10 @@ _SPACED_NAME = r"([^\s\"'<>][^\r\n\"'<>]{0,64}?)"  # may hold spaces
 _PHRASES = tuple(
     (sign, re.compile(pattern))
     for sign, pattern in (
-        ("Failed |Postponed |Partial ", rf"(?:Failed|Postponed|Partial) \S{{1,64}} for (?:i\w+ user )?{_CHOSEN_NAME} from {_ADDRESS}(?: port|$)"),
+        (
+            "Failed |Postponed |Partial ",
+            rf"(?:Failed|Postponed|Partial) \S{{1,64}} for (?:i\w+ user )?{_CHOSEN_NAME} from {_ADDRESS}(?: port|$)",
+        ),
         ("Accepted ", rf"Accepted \S{{1,64}} for {_SPACED_NAME} from "),
         ("or user ", rf"(?:failure|failed|denied|password) for user {_SPACED_NAME} from "),
         (
@@ -65,7 +68,10 @@ _PHRASES = tuple(
         ("ccount", rf"[Aa]ccount[ :=]+[\"']{_NAME}"),
         ("ation ", rf"[Aa]uth(?:entication|orization) (?:failed|failure|attempt|request|error) for (?:user )?{_NAME}"),
         ("USER ", rf"\bUSER {_NAME}(?:: | \()"),
-        (": The value for|: Executing|: Error exec", r"^([\w.@$-]{1,64}): (?:The value for|Executing command|Error executing command)"),
+        (
+            ": The value for|: Executing|: Error exec",
+            r"^([\w.@$-]{1,64}): (?:The value for|Executing command|Error executing command)",
+        ),
         ("failed to log", r"([\w.@$+-]{1,64}) [\da-fA-F.:]{3,39} failed to log ?in"),
         (' "', r"[\d.:a-fA-F]{3,39} - ([\w.@$+-]{1,64}) \"(?:GET|POST|HEAD|PUT)"),
         ("ogin:", r"\b[Ll]ogin: ?\"?([\w.@$+-]{1,64})"),

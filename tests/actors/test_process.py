@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.frontend import rules
+from actors.frontend import heavy
 from actors.frontend.rest import Problem
 from actors.frontend.rules import RuleDesk
 from actors.process import ProcessFailed, run_module
@@ -49,9 +49,9 @@ def test_it_ends_at_once_with_whoever_waits_for_it() -> None:
 
 
 def test_what_takes_too_long_is_a_problem_and_nobody_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(rules, "LIMIT_S", 0.02)
+    monkeypatch.setattr(heavy, "LIMIT_S", 0.02)
     before = children()
     with pytest.raises(Problem) as raised:
-        trio.run(lambda: RuleDesk(tmp_path).test("any", b"a line"))
+        trio.run(lambda: RuleDesk(tmp_path, heavy.Heavy()).test("any", b"a line"))
     assert raised.value.status == 503 and "longer than" in raised.value.detail
     assert children() == before

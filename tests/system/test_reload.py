@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 from tests.daemon_process import ROOT, DaemonProcess, free_ports
 from tests.system.test_commands import tocsin
@@ -132,3 +133,40 @@ def test_an_actor_that_dies_while_it_waits_to_leave_takes_nobody_along(own_daemo
     os.kill(processes["otlp_grpc"], signal.SIGKILL)
     own_daemon.wait_until(lambda: not {"syslog", "otlp_grpc"} & own_daemon.health()["actors"].keys(), 40)
     own_daemon.wait_until(lambda: len(own_daemon.events()) == 100)
+
+
+GATE = """
+format = "Gate"
+pattern = 'GATE (?P<level>[a-z]+) (?P<user>[a-z]+) (?P<message>.*)'
+[[sample]]
+line = "GATE warning anna door 7 forced"
+severity = "warning"
+entities = ["user anna"]
+"""
+
+
+def test_formats_of_ones_own_are_tried_used_and_read_anew(own_daemon: DaemonProcess, tmp_path: Path) -> None:
+    folder = tmp_path / "formats"
+    folder.mkdir()
+    (folder / "gate.toml").write_text(GATE)
+    own_daemon.config.write_text(own_daemon.config.read_text() + f'[parsing]\nformats = ["{folder}"]\n')
+    config = ["--config", str(own_daemon.config)]
+    assert tocsin("check", *config).returncode == 0
+    own_daemon.start()
+    before = pids(own_daemon)
+    (reading,) = own_daemon.post("/api/v1/parse", b"GATE error bob door 8 forced\n")["lines"]
+    assert (reading["format"], reading["severity"], reading["message"]) == ("Gate", 17, "door 8 forced")
+    assert '"format":"Gate"' in tocsin("parse", "--json", "GATE error bob door 8 forced", *config).stdout
+
+    (folder / "gate.toml").write_text(GATE.replace("warning anna", "nothing anna"))
+    refused = tocsin("reload", *config)
+    assert refused.returncode == 1 and f"{folder}/gate.toml:4: sample 1: severity is 9, not 13" in refused.stderr
+    assert tocsin("check", *config).returncode == 78
+
+    (folder / "gate.toml").write_text(GATE.replace("GATE", "DOOR"))
+    assert "restarted parser" in tocsin("reload", *config).stdout
+    own_daemon.wait_until(lambda: changed(before, pids(own_daemon)) == {"parser"} and own_daemon.health()["state"] == "ok")
+    own_daemon.send_udp(b"<13>DOOR error bob door 9 forced", b"<13>GATE error bob door 9 forced")
+    own_daemon.wait_until(lambda: len(own_daemon.events()) == 2)
+    formats = [own_daemon.get(f"/api/v1/events/{event['id']}")["fields"].get("format") for event in own_daemon.events()]
+    assert sorted(map(str, formats)) == ["Gate", "None"]

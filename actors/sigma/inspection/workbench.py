@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from actors.parsing.parse import Parser
+from actors.parsing.settings import ParserSettings
 from actors.sigma.correlation.correlations import Correlation
 from actors.sigma.inspection.backtest import Backtest, backtest
 from actors.sigma.inspection.coverage import layer
@@ -91,6 +91,7 @@ class Workbench:
         """`known`: the snapshot of the actor, None if there is none. `state_dir`: whose store is read."""
         self._documents: list[Document] = [*library.documents(), *library.refusals()]
         self._settings = settings
+        self._state_dir = state_dir
         self._reader = open_store_reader(state_dir, quiet=True)
         engine = known["engine"] if known else {}
         self._matched: dict[str, tuple[int, int]] | None = None
@@ -195,7 +196,8 @@ class Workbench:
     def test(self, choice: Choice, lines: Sequence[bytes], now_ns: int, zone: tzinfo = UTC) -> list[EventJudgements]:
         """Read lines as syslog would, and judge them one after the other."""
         records = [Record(now_ns, "syslog", "syslog", "", line) for line in lines]
-        events, _ = Parser({"syslog": zone}).parse(records, 1, 1)
+        parser = msgspec.structs.replace(ParserSettings.of_daemon(self._state_dir), zones={}).parser(zone)
+        events, _ = parser.parse(records, 1, 1)
         bench = Bench(choice.collection, choice.targets, self._settings.exceptions)
         return [bench.take(event) for event in events]
 
