@@ -12,11 +12,12 @@ lies inside a line that was cut.
 A file that begins with the mark of UTF-16 is read as that; its lines are handed on as UTF-8.
 
 NULs at either end of a line are padding, never text: a writer that keeps its own offset leaves a hole of them after a
-copytruncate.
+copytruncate. A hole is passed over without reading it, once something stands behind it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -100,15 +101,16 @@ class Tail:
         An empty list is not the end: what was read may have been empty lines, or the rest of one that was cut.
         """
         start = self.offset + len(self._rest)
-        if os.fstat(self._fd).st_size < start or not self._is_unchanged():
+        size = os.fstat(self._fd).st_size
+        if size < start or not self._is_unchanged():
             return self._begin_anew()
         if len(self._rest) > MAX_LINE_BYTES:
             return self._cut()  # there was no room for it among the lines of the last call
-        chunk = os.pread(self._fd, READ_BYTES, start)
-        if not chunk:
-            return None
         if start == 0:
-            self._encoding = _ENCODINGS.get(chunk[:2], "")
+            self._encoding = _ENCODINGS.get(os.pread(self._fd, 2, 0), "")
+        chunk, data = self._look(start, size)
+        if not chunk:
+            return None if data is None else self._pass_over(data)
         begin = self.offset
         if self._encoding:
             whole, self._rest = _split_wide(self._rest + chunk, self._encoding, max_lines)
@@ -130,6 +132,34 @@ class Tail:
         self.truncations += 1
         lost = self.take_rest()
         self.offset, self._skipping, self._fingerprint, self._before = 0, False, b"", b""
+        return lost
+
+    def _look(self, start: int, size: int) -> tuple[bytes, int | None]:
+        """Return what is written at an offset; if nothing is, where it goes on behind a hole, None if nowhere."""
+        if size <= start:
+            return b"", None
+        hole = self._seek(start, os.SEEK_HOLE)
+        chunk = os.pread(self._fd, min(READ_BYTES, hole - start), start)
+        if len(chunk) == hole - start and not self._encoding:
+            chunk = chunk.rstrip(b"\0")  # its writer may yet write there
+        data = size if chunk or hole >= size else self._seek(hole, os.SEEK_DATA)
+        return chunk, data if data < size else None
+
+    def _seek(self, offset: int, what: int) -> int:
+        """Return where data or a hole begins at or behind an offset, as the file system knows it: the size if nowhere."""
+        size = os.fstat(self._fd).st_size
+        try:
+            return min(os.lseek(self._fd, offset, what), size)
+        except OSError as error:
+            knows = error.errno == errno.ENXIO or what == os.SEEK_HOLE
+            return size if knows else min(offset, size)
+
+    def _pass_over(self, data: int) -> list[Line]:
+        """Pass over the hole before an offset; what stands before it is a line."""
+        lost = self.take_rest()
+        self.offset, self._skipping = data, False
+        self._fingerprint = os.pread(self._fd, min(FINGERPRINT_BYTES, data), 0)
+        self._before = self._bytes_before(data)
         return lost
 
     def _advance(self, passed: bytes) -> None:
@@ -175,7 +205,7 @@ class Tail:
 
     def is_behind(self) -> bool:
         """Tell whether there is more than was read."""
-        return os.fstat(self._fd).st_size > self.end
+        return self._look(self.end, os.fstat(self._fd).st_size) != (b"", None)
 
     def quiet_s(self, now_s: float) -> float:
         """Return for how long nothing more was read, as far as was looked."""

@@ -6,14 +6,13 @@ counts as one of the link.
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from actors.receivers.inotify import ATTRIB, CREATE, DELETE, MODIFY, MOVED_FROM, MOVED_TO, Change, Inotify
+from actors.receivers.matching import MAX_ENTRIES, Pattern, TooMany
 
 WATCHED = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE
 COMPRESSED = (".gz", ".xz", ".zst", ".bz2", ".lz4", ".zip")  # what was read before it was packed
@@ -27,34 +26,49 @@ class Changes(msgspec.Struct, frozen=True):
     is_partial: bool  # the kernel has lost some
 
 
+class Look(msgspec.Struct, frozen=True):
+    """What is there."""
+
+    files: list[tuple[str, str]]  # path, and the pattern that it matches
+    directories: list[str]  # in which a file may appear
+    unseen: dict[str, str]  # {pattern: why not everything that may match was looked at}
+
+
 class Watching:
     """Finds and watches files; `unwatched` says {directory: why it cannot be watched}."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self.unwatched: dict[str, str] = {}
-        self._patterns = patterns
+        self._patterns = [Pattern(text) for text in patterns]
         self._inotify = Inotify()
         self._watches: dict[int, str] = {}  # {watch: directory, or file behind a symbolic link}
         self._links: dict[str, set[str]] = {}  # {what a symbolic link points to: links}
 
-    def find(self) -> Iterator[tuple[str, str]]:
-        """Yield each path that matches, and its pattern."""
+    def look(self) -> Look:
+        """Look for all that matches. Blocks for as long as the disk takes."""
+        look = Look([], [], {})
         for pattern in self._patterns:
-            for path in glob.glob(pattern, recursive=True):
-                if os.path.isfile(path) and not path.endswith(COMPRESSED):
-                    yield path, pattern
+            try:
+                look.directories.extend(path for path in pattern.folder.find() if os.path.isdir(path))
+                look.files.extend((path, pattern.text) for path in sorted(pattern.find()) if _is_log(path))
+            except TooMany:
+                look.unseen[pattern.text] = f"{shown(pattern.text)} was not searched beyond {MAX_ENTRIES} names: make it narrower"
+        return look
+
+    def pattern_of(self, path: str) -> str | None:
+        """Return the pattern that a file matches; None if it matches none, or is not there."""
+        found = next((pattern.text for pattern in self._patterns if pattern.matches(path)), None)
+        return found if found is not None and _is_log(path) else None
 
     def may_match(self, path: str) -> bool:
         """Tell whether a path that is gone is one of ours, by its name."""
-        name = os.path.basename(path)
-        return path in self._links or any(fnmatch.fnmatch(name, os.path.basename(pattern)) for pattern in self._patterns)
+        return path in self._links or any(pattern.matches(path) for pattern in self._patterns)
 
-    def watch_directories(self) -> None:
-        """Watch every directory in which a file may appear."""
+    def watch_directories(self, directories: Iterable[str]) -> None:
+        """Watch these directories."""
         self.unwatched = {}
-        for pattern in self._patterns:
-            for directory in glob.glob(os.path.dirname(pattern) or "/", recursive=True):
-                self._watch(directory, WATCHED)
+        for directory in directories:
+            self._watch(directory, WATCHED)
 
     def watch_link(self, path: str) -> None:
         """Watch what a symbolic link points to; nothing if it is none."""
@@ -91,6 +105,10 @@ class Watching:
 
     def close(self) -> None:
         self._inotify.close()
+
+
+def _is_log(path: str) -> bool:
+    return not path.endswith(COMPRESSED) and os.path.isfile(path)
 
 
 def shown(path: str) -> str:

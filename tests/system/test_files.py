@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+from actors.receivers.file import MAX_FILES
 from tests.daemon_process import DaemonProcess
 
 
@@ -69,5 +70,35 @@ def test_rotations_restarts_and_kills_lose_and_double_no_line(tmp_path: Path) ->
         daemon.wait_until(lambda: len(numbers(daemon)) >= writer.count, 60)
         time.sleep(1)
         assert numbers(daemon) == list(range(writer.count))
+    finally:
+        daemon.end()
+
+
+def test_no_file_harms_another(tmp_path: Path) -> None:
+    """A sparse file of 10 GB, two links to the root of a `**` pattern, and more files than are read at once."""
+    logs = tmp_path / "logs"
+    for number in range(42):
+        folder = logs / f"d{number:02}"
+        folder.mkdir(parents=True)
+        for each in range(100):
+            (folder / f"{each}.log").touch()
+        (folder / "one").symlink_to(logs)
+        (folder / "two").symlink_to(logs)
+    with open(logs / "a sparse.log", "wb") as file:
+        file.truncate(10 << 30)
+    daemon = DaemonProcess(tmp_path, files=[f"{logs}/**/*.log"])
+    try:
+        daemon.begin()
+        daemon.wait_until(lambda: daemon.actor("file")["gauges"].get("open_files") == MAX_FILES, patience_s=60)
+        began_s = time.monotonic()
+        (logs / "d00" / "0.log").write_text("small\n" * 10)
+        with open(logs / "a sparse.log", "r+b") as file:
+            file.seek((10 << 30) + (1 << 20))
+            file.write(b"behind the hole\n")
+        daemon.wait_until(lambda: len(daemon.events()) >= 11, patience_s=20)
+        assert time.monotonic() - began_s < 15
+        account = daemon.actor("file")
+        assert account["state"] == "degraded" and "more than 4096 files match" in account["note"]
+        assert account["restarts"] == 0
     finally:
         daemon.end()

@@ -75,7 +75,7 @@ def test_errors_are_problems_with_a_reason(daemon: DaemonProcess, path: str, sta
 def test_every_described_route_answers(daemon: DaemonProcess) -> None:
     description = ask(daemon, "/api/v1/openapi.json")[1]
     for path in description["paths"]:
-        if "{" not in path:
+        if "{" not in path and "get" in description["paths"][path]:
             assert ask(daemon, path)[0] == 200, path
 
 

@@ -7,13 +7,14 @@ import random
 import signal
 import time
 from collections import Counter
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 
 from tests.daemon_process import DaemonProcess
 
 FILES = 4
 RECORDS = 2_000 if os.environ.get("TESTS") == "long" else 300  # half of them traces, half cut
+ROUNDS = 40 if os.environ.get("TESTS") == "long" else 6
 KILLS = 10 if os.environ.get("TESTS") == "long" else 4
 
 
@@ -108,3 +109,50 @@ def test_a_file_that_is_written_anew_is_read_anew_whatever_its_first_line(tmp_pa
         write(path, "w", "made anew, and longer than before,", 40)
     with daemon:
         daemon.wait_until(lambda: messages() == Counter(said), 20)
+
+
+def test_files_that_are_written_anew_while_the_receiver_is_killed_come_once(tmp_path: Path) -> None:
+    """24 files of one first line; what was read is cut, deleted or renamed away, with kills at random moments between."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    head = "# the same first line of every file, longer than the bytes that a file used to be known by ........"
+    paths = [logs / f"{number}.log" for number in range(24)]
+    chance = random.Random(17)
+    said: Counter[str] = Counter()
+    lines = count()
+
+    def write(path: Path, mode: str) -> None:
+        new = [head] if mode == "w" else []
+        new += [f"{path.stem} line {next(lines)} {'x' * chance.randrange(60)}" for _ in range(chance.randrange(1, 60))]
+        said.update(new)
+        with open(path, mode, encoding="utf-8") as file:
+            file.write("\n".join(new) + "\n")
+
+    with DaemonProcess(tmp_path, files=[str(logs / "*.log")]) as daemon:
+
+        def kill() -> None:
+            if time.monotonic() - last_s[0] < 7:
+                return  # more than ten in a minute, and the supervisor gives up
+            last_s[0] = time.monotonic()
+            daemon.wait_until(lambda: daemon.actor("file")["pid"] not in (0, killed[-1]), 30)
+            killed.append(daemon.signal("file", signal.SIGKILL))
+
+        def all_came() -> bool:
+            return Counter(event["message"] for event in daemon.events(source="file")) == said
+
+        killed, last_s = [0], [0.0]
+        for path in paths:
+            write(path, "w")
+        for _ in range(ROUNDS):
+            daemon.wait_until(all_came, 30)
+            for path in chance.sample(paths, 6):
+                if chance.random() < 0.15:
+                    kill()
+                way = chance.choice(["cut", "cut", "delete", "rename", "append"])
+                if way == "delete":
+                    path.unlink()
+                elif way == "rename":
+                    path.rename(path.with_suffix(".old"))
+                write(path, "a" if way == "append" else "w")
+        daemon.wait_until(all_came, 30)
+        assert daemon.health()["ledger"]["breaks"] == 0 and len(killed) > 1

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from actors.receivers import file
 from actors.receivers.file import FileReceiver
 from tests.clocks import run_jumping as run
 from tests.fake_context import FakeContext, FakeRecorder
@@ -307,5 +308,60 @@ def test_a_full_spool_holds_the_file_back_and_loses_nothing(tmp_path: Path) -> N
             await trio.sleep(30)
             assert it.lines == [f"line {n}" for n in range(10_000)]
             assert not any(name.startswith("dropped") for name in it.context.report.counters)
+
+    run(test)
+
+
+def test_a_large_file_leaves_the_others_their_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "TURN_BYTES", 1_000)
+    large = [f"large {number:06}" for number in range(5_000)]
+
+    async def test() -> None:
+        (tmp_path / "logs").mkdir()
+        async with receiving(tmp_path) as it:
+            add(tmp_path / "logs" / "a.log", *large)
+            add(tmp_path / "logs" / "b.log", "small", "small")
+            await trio.sleep(1)
+            assert it.lines.index("small") < 1_000
+            add(tmp_path / "logs" / "a.log", "last")
+            await trio.sleep(1)
+        assert [line for line in it.lines if line != "small"] == [*large, "last"]
+
+    run(test)
+
+
+def test_what_took_the_place_of_a_large_file_is_read_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "TURN_BYTES", 1_000)
+    lines = [f"line {number:06}" for number in range(3_000)]
+
+    async def test() -> None:
+        log = tmp_path / "logs" / "a.log"
+        async with receiving(tmp_path) as it:
+            for start in range(0, 3_000, 600):
+                add(log, *lines[start : start + 600])
+                log.rename(tmp_path / "logs" / f"a.log.{start}")
+            add(log, "last")
+            await trio.sleep(2)
+        assert it.lines == [*lines, "last"]
+
+    run(test)
+
+
+def test_a_drain_in_the_middle_of_a_large_file_goes_on_after_the_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "TURN_BYTES", 500)
+    lines = [f"line {number:06}" for number in range(3_000)]
+    read: list[str] = []
+
+    async def test() -> None:
+        (tmp_path / "logs").mkdir()
+        async with receiving(tmp_path) as it:
+            add(tmp_path / "logs" / "a.log", *lines)
+            it.context.drain()
+        read.extend(it.lines)
+        for _ in range(2):
+            async with receiving(tmp_path) as it:
+                await trio.sleep(1)
+            read.extend(it.lines)
+        assert read == lines
 
     run(test)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
@@ -181,3 +182,36 @@ def test_a_file_is_read_from_its_end_unless_told_otherwise(log: Path) -> None:
         assert read_all(tail) == []
         add(log, b"new\n")
         assert read_all(tail) == [b"new"]
+
+
+def test_a_hole_is_passed_over_once_something_stands_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.log"
+    path.write_bytes(b"one\ntwo")
+    tail = Tail(str(path), None, from_start=True)
+    assert read_all(tail) == [b"one"]
+    with open(path, "r+b") as file:
+        file.truncate(10 << 30)
+        began_s = time.monotonic()
+        assert tail.read(100) is None and not tail.is_behind()
+        file.seek(8 << 30)
+        file.write(b"three\n")
+        file.flush()
+        assert tail.is_behind()
+        assert read_all(tail) == [b"two", b"three"]
+    assert time.monotonic() - began_s < 5 and tail.truncations == 0
+    again = Tail(str(path), tail.cursor(), from_start=True)
+    assert read_all(again) == []
+
+
+def test_what_is_written_into_a_hole_that_nothing_stands_behind_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "allocated.log"
+    with open(path, "wb") as file:
+        file.truncate(1 << 20)
+        tail = Tail(str(path), None, from_start=True)
+        assert read_all(tail) == []
+        file.write(b"one\n")
+        file.flush()
+        assert read_all(tail) == [b"one"]
+        file.write(b"two\n")
+        file.flush()
+        assert read_all(tail) == [b"two"]
