@@ -91,6 +91,8 @@ class OtlpMetrics(Metrics):
     deferred_requests: int = counter("requests", "requests refused for retry")
     repeated_requests: int = counter("requests", "requests sent again because their receiver died before it had answered")
     late_commits: int = counter("requests", "requests answered from the spool, for the store had not committed them yet")
+    slow_requests: int = counter("requests", "requests whose body did not come in time")
+    held_bytes: int = gauge("bytes", "bodies of requests that are coming in, or wait to be decoded")
     connections: int = gauge("connections", "open connections")
     refused_connections: int = counter("connections", "connections beyond the bound, closed at once")
     failed_connections: int = counter("connections", "connections that ended in an error")

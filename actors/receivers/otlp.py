@@ -25,6 +25,7 @@ from google.rpc.status_pb2 import Status as RpcStatus
 from actors.context import Context
 from actors.http.server import ServerStatistics, make_config, serve
 from actors.receivers.intake import Intake, IntakeSettings
+from actors.receivers.otlp_body import MAX_BODY_BYTES, Body, ClientGone, Held, Receive
 from actors.receivers.otlp_bounds import OtlpError, inflate, pack_records
 from actors.receivers.otlp_json import decode_json
 from actors.receivers.otlp_protobuf import decode_protobuf
@@ -35,7 +36,6 @@ from protocol.records import Record
 
 GRPC_PATH = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 HTTP_PATH = "/v1/logs"
-MAX_BODY_BYTES = 16 << 20
 SMALL_BYTES = 1 << 16
 MAX_CONNECTIONS = 1_024
 REQUESTS = "requests"  # among the cursors: the requests that are spooled and not answered
@@ -46,15 +46,10 @@ COMMIT_S = 3.0  # and then for its commit: the SDKs give up after 10 s, the Coll
 # gRPC status codes (google.rpc.Code)
 OK, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 0, 3, 8, 12, 14
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 Decoded = tuple[list[bytes], str]  # packed records, digest of the request
-
-
-class ClientGone(Exception):
-    """The client left before its request was complete; the part that came is ignored."""
 
 
 class Unavailable(Exception):
@@ -75,6 +70,7 @@ class OtlpReceiver:
         self._metrics = self._report.measure(OtlpMetrics)
         self._statistics = ServerStatistics(MAX_CONNECTIONS)
         self._decoding = trio.CapacityLimiter(1)
+        self._held = Held()
 
     # -- the ASGI application
 
@@ -84,24 +80,23 @@ class OtlpReceiver:
         elif scope["type"] == "http":
             headers: Headers = dict(scope["headers"])
             peer = (scope.get("client") or ("",))[0]
-            try:
-                body = await _read_body(receive)
-            except ClientGone:
-                return
-            if headers.get(b"content-type", b"").startswith(b"application/grpc"):
-                await self._answer_grpc(scope, headers, body, peer, send)
-            else:
-                await self._answer_http(scope, headers, body, peer, send)
+            is_grpc = headers.get(b"content-type", b"").startswith(b"application/grpc")
+            answer = self._answer_grpc if is_grpc else self._answer_http
+            with Body(self._held) as body:
+                try:
+                    await body.read(receive)
+                except ClientGone:
+                    return
+                self._metrics.slow_requests += body.fault == "too slow"
+                await answer(scope, headers, body, peer, send)
 
-    async def _answer_grpc(
-        self, scope: dict[str, Any], headers: Headers, body: bytes | None, peer: str, send: Send
-    ) -> None:
+    async def _answer_grpc(self, scope: dict[str, Any], headers: Headers, body: Body, peer: str, send: Send) -> None:
         if scope["path"] != GRPC_PATH:
             self._metrics.rejected_requests += 1
             await _send_grpc(send, UNIMPLEMENTED, f"only {GRPC_PATH} is served")
             return
         try:
-            encoding = headers.get(b"grpc-encoding", b"").decode("latin-1") or ("gzip" if body and body[0] & 1 else "")
+            encoding = headers.get(b"grpc-encoding", b"").decode("latin-1") or ("gzip" if body.begins_compressed else "")
             await self._accept(*await self._decode(_decode_grpc, body, encoding), peer)
         except OtlpError as error:
             self._metrics.rejected_requests += 1
@@ -112,9 +107,7 @@ class OtlpReceiver:
         else:
             await _send_grpc(send, OK, "")
 
-    async def _answer_http(
-        self, scope: dict[str, Any], headers: Headers, body: bytes | None, peer: str, send: Send
-    ) -> None:
+    async def _answer_http(self, scope: dict[str, Any], headers: Headers, body: Body, peer: str, send: Send) -> None:
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().decode("latin-1").lower()
         if scope["path"] != HTTP_PATH or scope["method"] != "POST":
             status = 404 if scope["path"] != HTTP_PATH else 405
@@ -122,8 +115,6 @@ class OtlpReceiver:
             await _send_http(send, status, kind, f"POST {HTTP_PATH} is what is served here")
             return
         try:
-            if body is None:
-                raise OtlpError(f"the body has more than {MAX_BODY_BYTES} bytes")
             if kind not in ("application/x-protobuf", "application/json"):
                 self._metrics.rejected_requests += 1
                 await _send_http(send, 415, kind, "use application/x-protobuf or application/json")
@@ -139,11 +130,20 @@ class OtlpReceiver:
         else:
             await _send_http(send, 200, kind, "")
 
-    async def _decode(self, decode: Callable[..., Decoded], body: bytes | None, encoding: str, *more: str) -> Decoded:
-        """Decode what is small at once, and all else one after the other in a thread: our own loop has to turn meanwhile."""
-        if body is None or (len(body) < SMALL_BYTES and encoding in ("", "identity")):
-            return decode(body, encoding, *more)
-        return await trio.to_thread.run_sync(decode, body, encoding, *more, limiter=self._decoding)
+    async def _decode(self, decode: Callable[..., Decoded], body: Body, encoding: str, *more: str) -> Decoded:
+        """Decode what is small at once, and all else one after the other in a thread: our own loop has to turn meanwhile.
+
+        Raises OtlpError, and Unavailable for a body that there was no room or time for.
+        """
+        if body.fault == "too large":
+            raise OtlpError(f"the body has more than {MAX_BODY_BYTES} bytes")
+        if body.fault:
+            why = "came too slowly" if body.fault == "too slow" else "came while too much was on its way"
+            raise Unavailable(f"the body {why}; try again")
+        if body.size < SMALL_BYTES and encoding in ("", "identity"):
+            return decode(body.take(), encoding, *more)
+        async with self._decoding:
+            return await trio.to_thread.run_sync(decode, body.take(), encoding, *more)
 
     async def _accept(self, decoded: list[bytes], digest: str, peer: str) -> None:
         """Return when the records are committed. Raises Unavailable; then it is for the client to send them again."""
@@ -198,18 +198,19 @@ class OtlpReceiver:
     async def _count(self) -> None:
         while True:
             await trio.sleep(1.0)
+            self._metrics.held_bytes = self._held.bytes
             self._metrics.connections = self._statistics.open
             self._metrics.refused_connections = self._statistics.refused
             self._metrics.failed_connections = self._statistics.failed
 
 
-def _decode_grpc(body: bytes | None, encoding: str) -> Decoded:
-    message = _grpc_message(body, encoding)
+def _decode_grpc(body: bytearray, encoding: str) -> Decoded:
+    message = _grpc_message(bytes(body), encoding)
     return pack_records(decode_protobuf(message)), digest_of(message)
 
 
-def _decode_http(body: bytes, encoding: str, kind: str) -> Decoded:
-    plain = inflate(body, encoding)
+def _decode_http(body: bytearray, encoding: str, kind: str) -> Decoded:
+    plain = inflate(bytes(body), encoding)
     decoded = decode_json(plain) if kind == "application/json" else decode_protobuf(plain)
     return pack_records(decoded), digest_of(plain)
 
@@ -222,29 +223,8 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the whole body, or None if it is too large (then too it is read to its end, so that the answer arrives).
-
-    Raises ClientGone: the beginning of a protobuf message may well read as a whole one.
-    """
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise ClientGone
-        part = event.get("body", b"")
-        size += len(part)
-        if size <= MAX_BODY_BYTES:
-            parts.append(part)
-        if not event.get("more_body", False):
-            return b"".join(parts) if size <= MAX_BODY_BYTES else None
-
-
-def _grpc_message(body: bytes | None, encoding: str) -> bytes:
+def _grpc_message(body: bytes, encoding: str) -> bytes:
     """Return the one message of a unary call. Raises OtlpError."""
-    if body is None:
-        raise OtlpError(f"the message has more than {MAX_BODY_BYTES} bytes")
     if len(body) < 5 or int.from_bytes(body[1:5]) != len(body) - 5:
         raise OtlpError("not one length-prefixed gRPC message")
     return inflate(body[5:], encoding) if body[0] & 1 else body[5:]

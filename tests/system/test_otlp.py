@@ -208,3 +208,31 @@ def test_requests_that_ask_for_much_more_than_they_are_hurt_nobody(daemon: Daemo
         assert {answer.result()[0] for answer in answers} == {400}
     assert post(daemon, serialized(0, 1))[0] == 200
     assert {name: account["restarts"] for name, account in daemon.health()["actors"].items()} == before
+
+
+def memory_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def test_bodies_held_open_cost_what_is_bounded_and_no_other_client(own_daemon: DaemonProcess) -> None:
+    own_daemon.start()
+    pid = own_daemon.pid_of("otlp_http")
+    before = memory_kib(pid)
+    length, sent = 15 << 20, 14 << 20
+    head = f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {length}\r\n\r\n"
+    clients = [socket.create_connection(("127.0.0.1", own_daemon.otlp_http)) for _ in range(40)]
+    for client in clients:
+        client.sendall(head.encode() + bytes(sent))
+    own_daemon.wait_until(lambda: own_daemon.actor("otlp_http")["gauges"]["held_bytes"] >= 4 * sent)
+    assert memory_kib(pid) - before < 160 << 10
+    for client in clients[8:]:
+        client.sendall(bytes(length - sent))
+        answer = client.recv(1_000)
+        assert b" 503 " in answer and b"retry-after: 1" in answer.lower()
+        client.close()
+    assert post(own_daemon, serialized(0, 3))[0] == 200
+    for client in clients[:8]:
+        client.close()
+    own_daemon.wait_until(lambda: own_daemon.actor("otlp_http")["gauges"]["held_bytes"] == 0)
+    assert memory_kib(pid) - before < 64 << 10, "it is given back"
