@@ -1,8 +1,8 @@
 """What programs call the time, the level and the message of a structured record, its host, program, users and addresses. Data.
 
-One table for JSON, logfmt, CEF, LEEF, OTLP and events of Windows. Names are compared without regard to case and to `_`, `-`,
-`.` and blanks, so that `log.level`, `logLevel` and `log_level` are one; a nested name is written with its parents before it.
-Of several names of one role the first in the table is believed.
+One table for JSON, logfmt, CEF, LEEF, OTLP and events of Windows, for the parser and for the rules. Names are compared without
+regard to case and to `_`, `-`, `.` and blanks, so that `log.level`, `logLevel` and `log_level` are one; a nested name is
+written with its parents before it. Of several names of one role the first in the table is believed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from typing import Literal, get_args
 from protocol.records import EntityType
 
 Role = Literal["message", "level", "time", "host", "app", "procid"]
+Target = Literal[
+    "src_ip", "dst_ip", "src_port", "dst_port", "user", "cs-method", "cs-uri", "sc-status", "cs-user-agent", "cs-host",
+    "cs-referer", "query", "record_type",
+]  # fmt: skip
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -41,19 +45,43 @@ _ROLES: dict[Role, str] = {
     ),
     "procid": "pid processid syslogpid",
 }
-_ENTITIES: dict[EntityType, str] = {
+# The fields of the taxonomy: which of several could be the source address, the clearest first. What is said of them is true of
+# nested names too, by their last parts: `requestMetadata.callerIp` is a `callerIp`.
+_TARGETS: dict[Target, str] = {
+    "src_ip": (
+        "srcip sourceip src cip clientip clientaddress clientaddr rip remoteip remoteaddr remoteaddress clienthost rhost "
+        "sourceaddress sourceipaddress ipaddress netpeerip peerip realip xrealip originip userip callerip calleripaddress "
+        "callingstationid framedipaddress client remote peer fromip addr ip ips sourceips qip requestip "
+        "downstreamremoteaddress xforwardedfor"
+    ),
+    "dst_ip": "dstip dst destip destinationip dest destinationaddress lip",
+    "src_port": "srcport spt sport sourceport clientport ipport",
+    "dst_port": "dstport dpt dport destport destinationport",
     "user": (
-        "user username userid login loginname account accountname acct ruser suser duser srcuser dstuser remoteuser authuser "
-        "principalname clientusername targetusername subjectusername userusername enduserid usr usrname saslusername "
-        "sourceusername destinationusername unifiadmin requestuser useridentityusername protopayloadauthenticationinfo"
-        "principalemail callerusername useremail actoralternateid userprincipalname identityname auid loggedinuser "
-        "authenticationinfoprincipalemail authdisplayname csusername downstreamusername"
+        "user username targetusername acct suser duser account accountname accountid ruser principalname login loginname "
+        "logname saslusername remoteuser authuser clientusername enduserid unifiadmin authenticationid subjectusername usrname "
+        "usr srcuser dstuser sourceusername destinationusername requestuser loggedinuser csusername downstreamusername "
+        "useridentityusername userusername userid authenticationinfoprincipalemail principalemail userprincipalname "
+        "actoralternateid callerusername useremail identityname authdisplayname auid"
     ),
-    "ipv4": (
-        "srcip sourceip clientip dstip destip destinationip ip remoteip remoteaddr remoteaddress peerip ipaddress "
-        "clientaddress addr netpeerip sourceaddress sourceipaddress xforwardedfor realip xrealip cip laddr src dst "
-        "destinationaddress callerip calleripaddress callingstationid rip lip hostip deviceipaddress nasipaddress framedipaddress"
+    "cs-method": "csmethod method requestmethod httpmethod httprequestmethod verb",
+    "cs-uri": (
+        "csuri url uri requesturi requestpath pathandquery httptarget httpurl urlfull urloriginal httprequestrequesturl "
+        "csuristem request xenvoyoriginpath path"
     ),
+    "sc-status": (
+        "scstatus status downstreamstatus httpstatuscode httpresponsestatuscode statuscode responsecode code responsestatuscode"
+    ),
+    "cs-user-agent": "csuseragent useragent httpuseragent useragentoriginal requestuseragent cs(useragent)",
+    "cs-host": "cshost vhost requesthost httphost servername virtualhost",
+    "cs-referer": "csreferer referer referrer httpreferer requestreferer cs(referer)",
+    "query": "query qh qname dnsquestionname queryname",
+    "record_type": "recordtype qt qtype qtypename querytype dnsquestiontype",
+}
+_KINDS_OF_TARGETS: dict[Target, EntityType] = {"src_ip": "ipv4", "dst_ip": "ipv4", "user": "user"}
+_OWN_ADDRESSES = "hostip deviceipaddress nasipaddress laddr serverip localip localaddress managementip"
+_ENTITIES: dict[EntityType, str] = {
+    "ipv4": _OWN_ADDRESSES,
     "url": "url uri requesturi httpurl urlfull requesturl urloriginal csuristem",
     "domain": (
         "domain query qname dnsquestionname sni servername urldomain dnsrrname tlssni requesthost vhost httphost headershost"
@@ -64,7 +92,6 @@ _ENTITIES: dict[EntityType, str] = {
     "file": "file filename filepath path targetfilename",
     "process": "exe comm image process processname processexecutable parentimage",
 }
-
 # What says in words what went wrong, beside the message: addresses are looked for in it.
 _TEXTS = frozenset(
     (
@@ -76,7 +103,15 @@ _TEXTS = frozenset(
 _RANKS: dict[str, tuple[Role, int]] = {
     name: (role, rank) for role, names in _ROLES.items() for rank, name in enumerate(names.split())
 }
-_KINDS: dict[str, EntityType] = {name: kind for kind, names in _ENTITIES.items() for name in names.split()}
+_KINDS: dict[str, EntityType] = {
+    name: kind for target, kind in _KINDS_OF_TARGETS.items() for name in _TARGETS[target].split()
+} | {name: kind for kind, names in _ENTITIES.items() for name in names.split()}
+_RANKS_OF_TARGETS: dict[str, tuple[Target, int]] = {
+    name: (target, rank) for target, names in _TARGETS.items() for rank, name in enumerate(names.split())
+}
+_OWN = frozenset(_OWN_ADDRESSES.split())
+_NESTED: frozenset[Target] = frozenset(("src_ip", "dst_ip", "src_port", "dst_port", "user"))  # known by their last parts too
+_PENALTY = 1_000  # for each part of a name that is left out
 _DELETED = str.maketrans("", "", "_-. ")
 _MAX_NAME = 96  # characters; a longer one is nobody's
 
@@ -91,6 +126,20 @@ def plain(name: str) -> str:
 def role_of(name: str) -> tuple[Role, int] | None:
     """Return the role of a field and its rank among the names of that role (0: the first), or None."""
     return _RANKS.get(plain(name))
+
+
+@lru_cache(maxsize=8_192)
+def target_of(name: str) -> tuple[Target, int] | None:
+    """Return the field of the taxonomy that a field stands for, and how clearly its name says so (0: the clearest), or None."""
+    parts = name.split(".")
+    for left_out in range(len(parts)):
+        short = plain(".".join(parts[left_out:]))
+        if short in _OWN:
+            return None
+        found = _RANKS_OF_TARGETS.get(short)
+        if found is not None and (left_out == 0 or found[0] in _NESTED):
+            return found[0], found[1] + left_out * _PENALTY
+    return None
 
 
 @lru_cache(maxsize=8_192)

@@ -1,4 +1,4 @@
-"""The names by which programs call the same thing, and the one name of the taxonomy for it. Pure.
+"""The one name of the taxonomy for what programs call by many; the names are a table of the parser's. Pure.
 
 Of several fields that could be the source address, the one whose name says so most clearly is believed: `src_ip` before
 `client`, `client` before `ip`. What a field calls an address has to be one. `USER` is whom sudo and pkexec act as, not who acts.
@@ -9,42 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-# Target, then the names that stand for it, the clearest first; compared without regard to case.
-_NAMES = {
-    "src_ip": (
-        "src_ip srcip source_ip sourceip source.ip src c-ip client_ip clientip client.ip client.address clientaddr rip "
-        "remote_ip remoteip remote_addr remoteaddr remoteaddress clienthost rhost source.address sourceipaddress ipaddress "
-        "net.peer.ip peer_ip peer.ip real_ip origin_ip userip user_ip user-ip ip_address callingstationid sourceaddress "
-        "client remote peer from_ip addr ip ips sourceips qip request_ip downstream_remote_address"
-    ),
-    "dst_ip": "dst_ip dstip dst dest_ip destip destination_ip destination.ip dest destinationip lip",
-    "src_port": "src_port srcport spt sport source_port source.port client_port clientport sourceport ipport",
-    "dst_port": "dst_port dstport dpt dport dest_port destination_port destination.port destinationport",
-    "user": (
-        "user username user_name targetusername acct suser duser account accountname ruser principalname login "
-        "loginname logname sasl_username remote_user clientusername user.name enduser.id unifiadmin authentication_id"
-    ),
-    "cs-method": "cs-method method requestmethod request_method request.method http.method http.request.method verb httpmethod",
-    "cs-uri": (
-        "cs-uri url uri request_uri requesturi request.uri requestpath path_and_query http.target http.url url.full "
-        "url.original httprequest.requesturl cs-uri-stem request x-envoy-origin-path path"
-    ),
-    "sc-status": (
-        "sc-status status downstreamstatus http.status_code http.response.status_code status_code statuscode response_code "
-        "code responsestatus.code"
-    ),
-    "cs-user-agent": (
-        "cs-user-agent user_agent useragent http_user_agent http.user_agent user_agent.original request_user-agent "
-        "user-agent cs(user-agent) csuser-agent"
-    ),
-    "cs-host": "cs-host vhost requesthost request.host http_host server_name http.host virtual_host",
-    "cs-referer": "cs-referer referer referrer http_referer request_referer cs(referer)",
-    "query": "query qh qname dns.question.name queryname",
-    "record_type": "record_type qt qtype qtype_name query_type dns.question.type",
-}
-_TARGETS: dict[str, tuple[str, int]] = {
-    name: (target, rank) for target, names in _NAMES.items() for rank, name in enumerate(names.split())
-}
+from actors.parsing.names import target_of
+
 _ADDRESSES = ("src_ip", "dst_ip")
 _REQUEST = ("cs-method", "cs-uri", "sc-status")
 _ADDRESS = re.compile(
@@ -72,8 +38,8 @@ def add_known_names(fields: dict[str, Any]) -> None:
 
 def _plan_for(names: tuple[str, ...]) -> _Plan:
     """Return which of these names stand for what; the same names come again and again, so it is remembered."""
-    found = [(name, *_TARGETS[name.lower()]) for name in names if name.lower() in _TARGETS and name != "USER"]
-    plan = tuple((name, target, 2 * rank + (name != name.lower())) for name, target, rank in found)
+    known = [(name, target_of(name)) for name in names if name != "USER"]
+    plan = tuple((name, found[0], 2 * found[1] + (name != name.lower())) for name, found in known if found is not None)
     short = sum(map(len, names)) <= _MAX_LENGTH
     if not plan and short and len(_plain) < _MAX_PLANS:
         _plain.update(names)
