@@ -68,7 +68,7 @@ def test_the_page_of_formats_names_every_writer_and_no_other() -> None:
     page = (ROOT / "docs" / "formats.md").read_text("utf-8").partition("| Writer |")[2]
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
     names = {writer["writer"] for writer in WRITERS.values()} | {each.definition.format for each in builtin()}
-    assert rows == sorted(names, key=str.lower)
+    assert rows == sorted(names, key=str.lower), "run: python -m tests.formats_table"
 
 
 def test_the_page_of_formats_names_every_key_of_a_format() -> None:

@@ -24,8 +24,8 @@ MAX_ENTITIES = 32
 MAX_SCANNED = 8192
 _MAX_VALUE = 1024
 
-_IPV4 = re.compile(  # with `.50550` for a port, as tcpdump and dante write it
-    r"(?<![\w.-])(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?:\.\d{2,5}(?![\w.-]\d|[\w-])|(?![\w-]|\.\d))"
+_IPV4 = re.compile(  # with `.50550` for a port, as tcpdump and dante write it; behind `...` as strongSwan does
+    r"(?:(?<![\w.-])|(?<=\.\.\.))(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?:\.\d{2,5}(?![\w.-]\d|[\w-])|(?![\w-]|\.\d))"
 )
 _IPV6 = re.compile(
     r"(?:(?<![\w:.])|(?<=IPv6:))(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,45}"
@@ -53,13 +53,15 @@ _REMOTE_HOST = re.compile(r"(?<![\w.-])(?:rhost|RHOST|remote_host|client_host|ri
 
 _MAY_BE_ADDRESS = re.compile(r"\[?(?:\d{1,3}\.\d|[\da-fA-F]{0,4}:[\da-fA-F:]*:)[\d.a-fA-F:]*")
 _WRITTEN = re.compile(
-    r"(?:/|IPV[46]/)?(?:(?:::ffff:)?(?P<v4>\d{1,3}(?:\.\d{1,3}){3})(?:[:/#]\d{1,5})?(?::\w{1,32})?"
+    r"(?:/|IPV[46][/:])?(?:(?:::ffff:)?(?P<v4>\d{1,3}(?:\.\d{1,3}){3})(?:[:/#]\d{1,5})?(?::\w{1,32})?"
     r"|\[(?P<bracketed>[\da-fA-F:.]{2,45})(?:%[\w.-]{1,15})?\](?::\d{1,5})?"
     r"|(?P<v6>[\da-fA-F:]{2,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?)(?:%[\w.-]{1,15})?)(?:/\d{1,3})?$",
     re.IGNORECASE,
 )
 
-_TARGET = re.compile(r"([\w.-]{1,253}):\d{1,5}")
+_WIRED = re.compile(r"(?:\(\d{1,2}\)[\w-]{1,63}){1,32}\(0\)")  # a name as Windows' name server writes it
+_LABEL = re.compile(r"\)([\w-]{1,63})")
+_TARGET = re.compile(r"([\w.-]{1,253})(?::\d{1,5})?(?:/|$)")  # before the path, if any
 
 _Found = tuple[int, EntityType, str]
 
@@ -103,6 +105,11 @@ def _search(text: str) -> Iterator[_Found]:
     taken: list[tuple[int, int]] = []
     if "://" in text:
         yield from _search_urls(text, taken)
+    if "(0)" in text:
+        for wired in _WIRED.finditer(text):
+            name = ".".join(_LABEL.findall(wired[0])).lower()
+            if kind_of_name(name, stated=True) == "domain":
+                yield wired.start(), "domain", name
     if "@" in text:
         for mail in _EMAIL.finditer(text):
             if kind_of_name(mail[1].lower(), stated=True) and not _is_taken(mail.start(), taken):
@@ -253,6 +260,8 @@ def _from_field(key: str, value: str) -> Iterator[tuple[EntityType, str]]:
     if not 0 < len(value) <= _MAX_VALUE:
         return
     kind = kind_of(key)
+    if kind is None and key[-7:].lower() == "version":
+        return
     if kind is None and _MAY_BE_ADDRESS.match(value):
         kind = "ipv4"
     if kind == "ipv4" and "," in value:
@@ -272,10 +281,10 @@ def _from_url(value: str) -> Iterator[tuple[EntityType, str]]:
     if "://" in value:
         yield from (each[1:] for each in _search_urls(value, []))
         return
-    target = _TARGET.fullmatch(value)
-    known = canonical("domain", target[1]) if target else canonical("url", value)
-    if known:
-        yield known
+    target = _TARGET.match(value)
+    for known in (canonical("url", value), canonical("domain", target[1]) if target else None):
+        if known:
+            yield known
 
 
 def canonical(kind: EntityType, value: str) -> tuple[EntityType, str] | None:
@@ -320,9 +329,10 @@ def _address(value: str) -> tuple[EntityType, str] | None:
 @lru_cache(maxsize=16_384)
 def _ipv4(text: str) -> str | None:
     try:
-        return str(IPv4Address(text))
+        address = IPv4Address(text)
     except AddressValueError:
         return None
+    return None if address.is_unspecified else str(address)
 
 
 @lru_cache(maxsize=16_384)
@@ -330,6 +340,8 @@ def _ipv6(text: str) -> tuple[EntityType, str] | None:
     try:
         address = IPv6Address(text.partition("%")[0])
     except AddressValueError:
+        return None
+    if address.is_unspecified:
         return None
     mapped = address.ipv4_mapped
     return ("ipv4", str(mapped)) if mapped else ("ipv6", address.compressed)

@@ -62,7 +62,7 @@ _TARGETS: dict[Target, str] = {
         "logname saslusername remoteuser authuser clientusername enduserid unifiadmin authenticationid subjectusername usrname "
         "usr srcuser dstuser sourceusername destinationusername requestuser loggedinuser csusername downstreamusername "
         "useridentityusername userusername userid authenticationinfoprincipalemail principalemail userprincipalname "
-        "actoralternateid callerusername useremail identityname authdisplayname auid"
+        "actoralternateid callerusername clientaccount mappedaccount useremail identityname authdisplayname auid"
     ),
     "cs-method": "csmethod method requestmethod httpmethod httprequestmethod verb",
     "cs-uri": (
@@ -96,7 +96,7 @@ _ENTITIES: dict[EntityType, str] = {
 _TEXTS = frozenset(
     (
         "error err errmessage errormessage errmsg errormsg exceptionmessage exception reason cause detail details "
-        "failurereason"
+        "failurereason sub"
     ).split()
 )
 

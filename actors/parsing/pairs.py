@@ -38,6 +38,7 @@ _PAIR = re.compile(
 _LOGFMT = re.compile(
     r'(?:[A-Za-z_@][\w.@/-]{0,63}=(?:"(?:[^"\\]|\\.)*"|[^\s"]*)(?:[ \t]+|$)){2,}(?:[A-Za-z_][\w.-]{0,63}(?:[ \t]+|$))*$'
 )
+_LISTED = re.compile(r"(?:[A-Za-z_@][\w.@/-]{0,63}=(?:\"(?:[^\"\\]|\\.)*\"|[^\s\",]*)(?:, ?|$)){3,}$")  # set off by commas
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?$")
 _decode_json = msgspec.json.Decoder().decode
@@ -171,7 +172,7 @@ def _date_and_time(pairs: dict[str, Any]) -> list[tuple[str, str]]:
 
 def read_logfmt(text: str, clock: Clock, observed_ns: int) -> Reading | None:
     """Read a line that is nothing but `key=value`; None if it is not one."""
-    if _LOGFMT.match(text) is None:
+    if _LOGFMT.match(text) is None and ("," not in text or _LISTED.match(text) is None):
         return None
     pairs: dict[str, Any] = dict(find_pairs(text))
     return read_object(pairs, text, clock, observed_ns) if len(pairs) > 1 else None

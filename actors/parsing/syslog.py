@@ -68,7 +68,7 @@ _PLAIN_HEADER = re.compile(  # nearly all there are
 )
 _TAG = re.compile(
     rf"(?!\d{{1,3}}(?:\.\d{{1,3}}){{3}}:\d|{_LIST})"  # an address and its port are no tag
-    r"(?P<app>[^\s:\[\]]{1,128})(?:\[(?P<pid>[^\]\s]{0,128})\](?: \([^()]{1,255}\))?:?|\]?:)(?: |$|(?=\S))"
+    r"(?P<app>[^\s:\[\]=]{1,128})(?:\[(?P<pid>[^\]\s]{0,128})\](?: \([^()]{1,255}\))?:?|\]?:)(?: |$|(?=\S))"
 )
 # Dovecot: who is served, from where, stands in the tag.
 _SESSION_TAG = re.compile(  # not `su(pam_unix): `: a user of mail has a comma, an @ or a session behind it
@@ -78,6 +78,7 @@ _SESSION_TAG = re.compile(  # not `su(pam_unix): `: a user of mail has a comma, 
 _WORDS_TAG = re.compile(r"(?P<app>[A-Z][\w.-]{0,31}(?: [A-Z][\w.-]{0,31}){1,3}): ")
 _RECORDS = ("CEF:", "LEEF:")  # not tags, whatever they look like
 _DEVICE_TAG = re.compile(r"[0-9a-f]{12},[\w.+-]{1,64}")  # UniFi: hardware address, model and version
+_EVENT_NUMBER = re.compile(r"\d{5} (?=[\w-]{2,31}: )")  # ProCurve: before the tag
 _SECOND_TAG = re.compile(r" *(?P<app>[A-Za-z][\w./-]{0,63})(?:\[(?P<pid>\d{1,10})\])?: ")
 _HOST_WITHOUT_TIME = re.compile(r"([\w.-]{1,255}) (?=[0-9a-f]{12},[\w.+-]{1,64}:|[\w./-]{1,64}\[\d{1,10}\]:)")
 _SPACED_TAG = re.compile(r"(?P<app>[\w.-][^:\[\]<>=]{0,63})\[(?P<pid>\d{1,10})\](?: \([^()]{1,255}\))?: ?")
@@ -264,6 +265,8 @@ def read_host_and_tag(parsed: SyslogMessage, text: str, start: int, bare: bool =
 def _read_tag(parsed: SyslogMessage, text: str, start: int, bare: bool) -> None:
     """Read the tag at `start`; without its colon or process id only where `bare`."""
     begin = start + 3 if text.startswith("-- ", start) else start
+    if text[begin : begin + 1].isdigit() and (number := _EVENT_NUMBER.match(text, begin)):
+        begin = number.end()
     if text.startswith(_RECORDS, begin):
         parsed.message = text[begin:]
         return

@@ -28,7 +28,7 @@ _PHRASES = tuple(
         ("or user ", rf"(?:failure|failed|denied|password) for user {_SPACED_NAME} from "),
         (
             "nvalid user",
-            rf"[Ii]nvalid user (?:{_CHOSEN_NAME}(?= from {_ADDRESS}(?: port \d{{1,5}}(?: ssh2)?(?: \[preauth\])?)?$)"
+            rf"[Ii]nvalid user (?!name\b)(?:{_CHOSEN_NAME}(?= from {_ADDRESS}(?: port \d{{1,5}}(?: ssh2)?(?: \[preauth\])?)?$)"
             r"|(\S[^\r\n]{0,64}?)(?= from | [\da-fA-F]{1,4}[.:]|$))",
         ),
         ("llegal user", r"[Ii]llegal user (\S{1,64})"),
@@ -43,6 +43,11 @@ _PHRASES = tuple(
         ("sip:", r"<?sips?:([\w.+-]{1,64})@[^<>]{1,255}>?'? failed for '"),
         ("] Peer", r"\[([\w.@$+-]{1,64})\] Peer Connection Initiated"),
         ("Login ", r"^(?:\(\d{1,10}\) )?Login (?:OK|incorrect)[^\[\]]{0,255}: \[([^\]\s/]{1,128})(?=[\]/])"),
+        ("logged ", r"(?:^|[;:,] )([\w.@$+-]{1,64}) (?:has )?logged (?:in|on|out) (?:from|to|as|on|via|with)\b"),
+        ("u'", r"[(, ]u'([^'\r\n]{1,64})'"),
+        ("USER:[", r"(?:DATABASE |^)USER:\[\d{1,4}\] ?[\"']([^\"'\r\n]{1,128})[\"']"),
+        ("Account Name:", r"Account Name:\s{1,8}([^\s$-][^\s$]{0,63})(?:\s|$)"),
+        ("in security realm", r"User ([\w.@$+-]{1,64}) in security realm"),
         ("failed for ", r"[Ll]og[io]n (?:attempt )?failed for ([\w.@$+-]{1,64})"),
         ("failed: ", r"[Ll]og[io]n failed: [\"']?([\w.@$+-]{1,64})[\"']? \("),
         ("for peer ", r"failed for peer ([\w.@$+-]{1,64})$"),
@@ -62,7 +67,11 @@ _PHRASES = tuple(
         (") ", r"^\(([\w.@$-]{1,64})\) (?:CMD|LIST|BEGIN|END|RELOAD|REPLACE|MAIL|ORPHAN|AUTH|INFO)"),
         ("name=", r"^(?:new|changed|delete) user: name=([\w.@$-]{1,64})"),
         ("password", rf"[Pp]assword (?:\w{{1,16}} ){{0,2}}for (?:user )?{_NAME}"),
-        ("ogin", rf"\b[Ll]og[io]n(?: (?:failed|failure|attempt|denied))?(?:,| for| as| by) (?:user(?:name)? )?{_NAME}"),
+        (
+            "ogin",
+            r"\b[Ll]og[io]n(?: (?:failed|failure|attempt|denied))?(?:,(?! [\w-]{1,64}:)| for| as| by) "
+            rf"(?:user(?:name)? )?{_NAME}",
+        ),
         ("LOGIN", rf"LOGIN (?:FAILED )?(?:for|FOR|ON \S+ BY|BY) {_NAME}"),
         ("ROOT LOGIN", r"(ROOT) LOGIN"),
         ("ccount", rf"[Aa]ccount[ :=]+[\"']{_NAME}"),
@@ -94,7 +103,8 @@ _AFTER_USER = re.compile(
     r"ser(?:(?P<as_name> ?[Nn]ame(?: that has been provided| input| entered| provided)?(?: was|[:=])? *:? *)"
     rf"|(?P<plain>[ :]+)){_NAME}"
     rf"(?P<sure>[\"'](?=[ @,.:)]|$)"
-    r"| (?:\(\d{1,10}\)|from|logged|login|failed|not|authenticated|accessing|does|doesn|has|by|authentication)(?!\w))?"
+    r"| (?:\(\d{1,10}\)|from|logged|login|failed|successfully|attempted|connected|not|authenticated|accessing|does|doesn|has|by"
+    r"|authentication)(?!\w))?"
 )
 # What stands behind the word, where its form alone says that it is a name: `user [CORP]\\[ann]`, `[user: ann]`, `Users: ann,`,
 # `user = ann`, `user ann: authentication failure`.
