@@ -44,7 +44,13 @@ mount mounted unmounted register registered unregistered create created delete d
 accepted reject rejected allow allowed deny denied grant granted refuse refused login logout enter entered entering
 leave left leaving online offline active inactive available unavailable valid invalid lock locked unlock unlocked
 attach attached detach detached install installed uninstalled suspend suspended shutdown reboot boot complete
-completed incomplete passed ready busy healthy unhealthy established acquired released
+completed incomplete passed ready busy healthy unhealthy established acquired released spawn spawned spawning destroy destroyed
+destroying terminate terminated terminating kill killed killing launch launched launching migrate migrated migrating resize
+resized rebuild rebuilt reboot rebooted rebooting restart restarted restarting deploy deployed evict evicted drain drained join
+joined expire expired renew renewed revoke revoked upgrade upgraded upgrading download downloaded downloading upload uploaded
+uploading commit committed abort aborted restore restored import imported export exported flush flushed rotate rotated publish
+published subscribe subscribed unsubscribed schedule scheduled send sent sending receive received receiving read write written
+permit permitted block blocked drop dropped standby master backup primary secondary leader follower candidate
 """
 _STATES = frozenset(_STATE_WORDS.split())
 

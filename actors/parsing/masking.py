@@ -24,8 +24,7 @@ _VARIABLES = re.compile(
     r"[A-Za-z][\w-]{0,62}(?:\.[\w-]{1,63}){1,8}:\d{1,5}(?![\w.])"  # host and port
     r"|0[xX][0-9A-Fa-f]+"
     r"|(?<![\w.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){3,31}(?![\w:])"  # IPv6, MAC, fingerprint
-    r"|(?<![A-Za-z0-9_])[-+]?\d+(?:[.,:/-]\d+)*(?![A-Za-z_])"  # number, IPv4, time, version
-    r"|(?<![A-Za-z0-9_])\d+(?:\.\d+)*(?:[KMGT]i?B?|[kmun]?s|[MG]Hz|%)(?![A-Za-z0-9_])"  # with a unit
+    r"|(?<![A-Za-z0-9_])[-+]?\d++(?:[.,:/-]\d++)*+(?:(?:[KMGTkmg]i?[Bb]?|B|[kmunµ]?s|min|[kMG]Hz|%)(?![A-Za-z0-9_])|(?![A-Za-z_]))"
     r"|[A-Za-z0-9_](?:(?:[^\W\d]|[.-])*\d){3}[\w.-]*"  # word with three digits or more
 )
 _CALENDAR_WORDS = """
@@ -34,6 +33,11 @@ Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec
 _CALENDAR = frozenset(_CALENDAR_WORDS.split())
 _NEIGHBOURS = re.compile(r"<\*>(?:[.:,/@_-]?<\*>)+")
 _ASIDE = re.compile(r" \([\d.,]{1,16} ?(?:[KMGT]i?)?(?:B|bytes?)\)")  # the same size again, where it is large
+# What stands in quotes is a value, but for a request and for a message that is quoted itself (klog).
+_QUOTED = re.compile(r'(?<=[\s=:(\[{,])"(?![A-Z]{3,8} /)[^"\r\n]{0,256}"')
+_SIZED = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)* (?:[KMGTP]i?)?B\b")  # its unit is part of a size
+_LIST = re.compile(r'\[(?:"<\*>"(?:, ?)?)+\]')
+_FLAG = re.compile(r"(?<=[\w)])(=|:|= |: )(?:true|false)\b")
 _UNDER_A_UNIT = re.compile(r"<(\d+) (sec|ms|s)\b")
 
 
@@ -49,6 +53,12 @@ class Masking:
             message = _UNDER_A_UNIT.sub(r"<\1\2", message)
         if "B)" in message or "bytes)" in message:
             message = _ASIDE.sub("", message)
+        if '"' in message:
+            message = _LIST.sub("[<*>]", _QUOTED.sub('"<*>"', message))
+        if ("true" in message or "false" in message) and len(_FLAG.findall(message)) > 1:
+            message = _FLAG.sub(r"\1<*>", message)  # a dump of many states, not a change of one
+        if "B" in message:
+            message = _SIZED.sub("<*>", message)
         if len(message) > _MAX_MESSAGE:
             message = message[:_MAX_MESSAGE].rpartition(" ")[0] or message[:_MAX_MESSAGE]
         words = message.split(None, most)[:most]
