@@ -26,7 +26,7 @@ from actors.parsing.loggers import (
     read_serilog,
 )
 from actors.parsing.reading import Reading
-from actors.parsing.syslog import ENDPOINT, SyslogMessage, read_host_and_tag
+from actors.parsing.syslog import ENDPOINT, SEVERITY_NUMBERS, SyslogMessage, parse_3164, read_host_and_tag
 from actors.parsing.times import Clock
 from protocol.clock import NS_PER_S, format_time
 
@@ -57,7 +57,7 @@ _PID_BRACKET = re.compile(r"\[pid (\d+)(?::tid (\d+))?\] ")
 _PID_HASH = re.compile(r"(\d+)#\d+: ")
 _PID_DASHES = re.compile(r"(\d+) +--- +")
 _BRACKET = re.compile(r"\[((?!client |remote )[^\[\]]{0,256}(?:\[[^\[\]]{0,64}\][^\[\]]{0,128})?)\] +(?:- +)?")
-_COMPONENT = re.compile(r"([A-Za-z_][\w.$@/<>-]{0,128}(?:\[\d+\]|\([\w-]+\))?) *:(?: +|$)")
+_COMPONENT = re.compile(r"([A-Za-z_.][\w.$@/<>\[\]-]{0,128}(?:\[\d+\]|\([\w-]+\))?) *:(?: +|$)")
 _DOTTED = re.compile(r"((?:[A-Za-z_][\w$-]*\.)+[A-Za-z_][\w$-]*) +(?=\[)(?:\[[^\[\]]{0,160}\] +)?")
 _WIDE = re.compile(r"([A-Za-z][\w.-]{0,48})(?:  +|\t+)(?=\S)")
 _RUST = re.compile(r"((?:\w{1,64}::){0,8}\w{1,64})\] ")  # env_logger closes its bracket behind the module
@@ -68,6 +68,7 @@ _BEHIND_LEVEL = (_LOGURU, _COMPONENT, _DOTTED, _WIDE, _MODULE, _DASHED)
 _IN_BRACKET = (_RUST, *_BEHIND_LEVEL)
 _PROGRAM = re.compile(r"((?=[\d]{0,8}[A-Za-z])\w[\w.-]{0,64})(?: \*\d+)? - +(?=\S)")
 _BSD_TAG = re.compile(r" +([\w.-]{1,255}) ([A-Za-z][^\s:\[\]]{0,127})(?:\[(\d{1,10})\])?:(?: |$)")
+_CISCO = re.compile(r": %[A-Z][\w-]{0,63}-(\d)-\w{1,64} ?: ")
 _CLOCK_ONLY = re.compile(r"\d\d:\d\d:\d\d[.,]\d{3,9}(?= )")
 _LOWER_LEVEL = re.compile(r"([a-z]{4,8}): ")
 _DAY_NS = 86_400 * NS_PER_S
@@ -86,6 +87,8 @@ class Peeler:
         """
         reading = Reading(text, {})
         if whole_line and text[:1].isalpha() and self._read_bsd(reading, text, observed_ns):
+            return reading
+        if whole_line and ": %" in text[:192] and self._read_cisco(reading, text, observed_ns):
             return reading
         if text[:1] in "IWEFDA":
             for read in (read_klog, read_ruby):
@@ -139,6 +142,17 @@ class Peeler:
         host, app, procid = tag.groups()
         reading.fields = {"host": host, "app": app} if procid is None else {"host": host, "app": app, "procid": procid}
         reading.message = text[tag.end() :]
+        return True
+
+    def _read_cisco(self, reading: Reading, text: str, observed_ns: int) -> bool:
+        """Read what Cisco's devices send as syslog, without the priority; its mnemonic says the level."""
+        mnemonic = _CISCO.search(text, 0, 256)
+        parsed = parse_3164(text, 0, None, self._clock, observed_ns) if mnemonic else None
+        if mnemonic is None or parsed is None or parsed.time_ns is None:
+            return False
+        reading.time_ns, reading.zoneless = parsed.time_ns, parsed.zoneless
+        reading.severity = SEVERITY_NUMBERS[min(int(mnemonic[1]), 7)]
+        _copy_tag(reading, parsed)
         return True
 
     def _read_clock(self, reading: Reading, text: str, observed_ns: int) -> int:

@@ -23,6 +23,9 @@ _VARIABLES = re.compile(
     r"|(?<![\w.-])(?![\w.-]{1,64}\.(?:java|kt|scala|py|go|cc?|cpp|hh?|hpp|rb|js|ts|rs|cs|php|swift):)"  # a place in a source
     r"[A-Za-z][\w-]{0,62}(?:\.[\w-]{1,63}){1,8}:\d{1,5}(?![\w.])"  # host and port
     r"|0[xX][0-9A-Fa-f]+"
+    r"|(?<![\w/])[A-Za-z]{2,24}\d{1,3}(?:/\d{1,4}){1,4}(?![\w/])"  # a port of a switch
+    r"|(?<![\w.@/$-])(?![\w.]{1,128}\.[A-Z_]{2,64}(?!\w))"  # but for constants
+    r"[a-z][a-z0-9_]{0,31}(?:\.[A-Za-z_$][\w$]{0,63}){2,12}(?:/[\w.$]{1,128})?(?![\w./$-])"  # package, class
     r"|(?<![\w.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){3,31}(?![\w:])"  # IPv6, MAC, fingerprint
     r"|(?<![A-Za-z0-9_])[-+]?\d++(?:[.,:/-]\d++)*+(?:(?:[KMGTkmg]i?[Bb]?|B|[kmunµ]?s|min|[kMG]Hz|%)(?![A-Za-z0-9_])|(?![A-Za-z_]))"
     r"|[A-Za-z0-9_](?:(?:[^\W\d]|[.-])*\d){3}[\w.-]*"  # word with three digits or more
@@ -36,8 +39,14 @@ _ASIDE = re.compile(r" \([\d.,]{1,16} ?(?:[KMGT]i?)?(?:B|bytes?)\)")  # the same
 # What stands in quotes is a value, but for a request and for a message that is quoted itself (klog).
 _QUOTED = re.compile(r'(?<=[\s=:(\[{,])"(?![A-Z]{3,8} /)[^"\r\n]{0,256}"')
 _SIZED = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)* (?:[KMGTP]i?)?B\b")  # its unit is part of a size
+_SQL = re.compile(
+    r"(?<=: )(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SHOW|CREATE|ALTER|DROP"
+    r"|TRUNCATE|GRANT|REVOKE|COPY|CALL|DO|LOCK|VACUUM|ANALYZE|EXPLAIN|PREPARE|EXECUTE|DEALLOCATE|DECLARE|FETCH|DISCARD|USE)\b.*",
+    re.IGNORECASE | re.DOTALL,
+)
+_APOSTROPHES = re.compile(r"(?<=[\s=:(\[{,])'[^'\r\n]{1,128}'(?=[\s.,;:)\]}]|$)")
 _LIST = re.compile(r'\[(?:"<\*>"(?:, ?)?)+\]')
-_FLAG = re.compile(r"(?<=[\w)])(=|:|= |: )(?:true|false)\b")
+_FLAG = re.compile(r"(?<=[\w)])( ?[=:] {0,2})(?:true|false)\b")
 _UNDER_A_UNIT = re.compile(r"<(\d+) (sec|ms|s)\b")
 
 
@@ -55,6 +64,10 @@ class Masking:
             message = _ASIDE.sub("", message)
         if '"' in message:
             message = _LIST.sub("[<*>]", _QUOTED.sub('"<*>"', message))
+        if "statement: " in message or "execute " in message or "uery: " in message:
+            message = _SQL.sub("<*>", message)
+        if "'" in message:
+            message = _APOSTROPHES.sub("'<*>'", message)
         if ("true" in message or "false" in message) and len(_FLAG.findall(message)) > 1:
             message = _FLAG.sub(r"\1<*>", message)  # a dump of many states, not a change of one
         if "B" in message:
