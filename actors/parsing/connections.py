@@ -32,7 +32,13 @@ class Connections:
 
     def note(self, source: str, fields: dict[str, Any], message: str, event_ns: int) -> None:
         """Take up the client that a message names, or name that of its connection in the fields."""
-        if "onnect" in message or "ACCEPT from" in message or "received packet" in message:
+        if (
+            "received: host=" in message
+            or "connect from " in message
+            or "accepted from " in message
+            or "ACCEPT from " in message
+            or "received packet: " in message
+        ):
             self._open(source, fields, message, event_ns)
         elif self._clients and "src_ip" not in fields:
             self._name(source, fields, message, event_ns)

@@ -8,7 +8,7 @@ source before those that are recognised in all.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -96,14 +96,17 @@ class _Group:
     def __init__(self, formats: Sequence[Format]) -> None:
         self._formats = formats
         self._set = _set_of(tuple(each.pattern for each in formats))
-        firsts = [each.definition.first_characters() for each in formats]
-        self._first = frozenset[str]().union(*firsts) if all(firsts) else None
 
     def matches(self, text: str) -> list[Format]:
         """Return the formats that match where a text begins."""
-        if self._first is not None and text[:1] not in self._first:
-            return []
         return [self._formats[index] for index in sorted(self._set.Match(text) or ())]
+
+
+class _AnyLetter:
+    """Holds every letter."""
+
+    def __contains__(self, letter: object) -> bool:
+        return True
 
 
 class Table:
@@ -116,8 +119,16 @@ class Table:
         self._of_program = {
             program: _Group([each for each in formats if program in each.definition.programs]) for program in programs
         }
+        beginnings = [each.definition.beginnings() for each in formats if not each.definition.programs]
+        known = {"#", *(start for each in beginnings for start in each)}
+        self._starts = tuple(sorted(known)) if all(beginnings) else ("",)
+        self._letters: Container[str] = frozenset(start[0] for start in known) if all(beginnings) else _AnyLetter()
         self._declaring = [each for each in formats if each.definition.declared_by]
         self._declared: dict[tuple[str, int], list[str]] = {}
+
+    def may_read(self, text: str, program: str | None) -> bool:
+        """Tell whether it is worth while to look: it mostly is not."""
+        return (text[:1] in self._letters and text.startswith(self._starts)) or program in self._of_program
 
     def read(self, text: str, program: str | None, clock: Clock, observed_ns: int) -> Reading | None:
         """Return the reading of a text by the first format that fits; None if none does."""

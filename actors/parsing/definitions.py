@@ -58,7 +58,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     separator: str = ","
     declared_by: str = ""
     rename: dict[str, str] = {}  # {name of a column as it is declared: ours}
-    first: str = ""  # the characters with which such a text can begin, as between brackets of a pattern; "": any
+    starts: list[str] = []  # what such a text can begin with; `0-9` stands for any digit; none: anything
     sources: list[str] = []
     programs: list[str] = []
     integers: list[str] = []
@@ -80,10 +80,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             faults.append(("pattern", "or columns: one of the two is needed, and only one"))
         if self.columns and not self.begins:
             faults.append(("begins", "is missing: the pattern by whose match at its beginning a line of columns is known"))
-        try:
-            self.first_characters()
-        except re.error as error:
-            faults.append(("first", f"[{self.first}] is no set of characters: {error}"))
+        if "" in self.starts:
+            faults.append(("starts", "has an empty text: leave the key out if such a line can begin with anything"))
         if len(self.separator) != 1:
             faults.append(("separator", f"{self.separator!r} is not one character"))
         if self.declared_by and not self.columns:
@@ -97,11 +95,9 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         return faults
 
-    def first_characters(self) -> frozenset[str]:
-        """Return the characters with which such a text can begin; none for any."""
-        if not self.first:
-            return frozenset()
-        return frozenset(re.findall(f"[{self.first}]", "".join(map(chr, range(128)))))
+    def beginnings(self) -> tuple[str, ...]:
+        """Return what such a text can begin with; none if with anything."""
+        return tuple(each for start in self.starts for each in ("0123456789" if start == "0-9" else [start]))
 
 
 def read_definition(path: str, text: str) -> Definition:

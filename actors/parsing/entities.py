@@ -15,7 +15,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 from actors.parsing.domains import kind_of_name
-from actors.parsing.names import is_text, kind_of
+from actors.parsing.names import is_plain, is_text, kind_of
 from actors.parsing.users import find_users, is_user_name, without_domain
 from protocol.identity import entity_uuid
 from protocol.records import Entity, EntityType
@@ -24,14 +24,15 @@ MAX_ENTITIES = 32
 MAX_SCANNED = 8192
 _MAX_VALUE = 1024
 
-_IPV4 = re.compile(  # with `.50550` for a port, as tcpdump and dante write it; behind `...` as strongSwan does
-    r"(?:(?<![\w.-])|(?<=\.\.\.))(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?:\.\d{2,5}(?![\w.-]\d|[\w-])|(?![\w-]|\.\d))"
+_IPV4 = re.compile(  # with `.50550` for a port, as tcpdump and dante write it
+    r"(?<![\w.-])(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?:(?![\w-]|\.\d)|\.\d{2,5}(?![\w.-]\d|[\w-]))"
 )
 _IPV6 = re.compile(
     r"(?:(?<![\w:.])|(?<=IPv6:))(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,45}"
     r"(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:]|\.\d)(?:%\w{1,15})?"
 )
 _VERSION_BEFORE = re.compile(r"\b(?:version|ver|release|rev|revision|build|firmware)\.?[ :=]*$", re.IGNORECASE)
+_VERSION_ENDS = frozenset("nrvedNRVED")  # letters with which such a word ends
 _PRODUCT_BEFORE = re.compile(r"(?<![\w./-])[A-Za-z]+/$")
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![\w-])")
 _URL = re.compile(
@@ -51,6 +52,7 @@ _HASH_NAME = re.compile(r"(?:md5|hash|hashes|checksum|digest|imphash)[\"' :=(]*$
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _REMOTE_HOST = re.compile(r"(?<![\w.-])(?:rhost|RHOST|remote_host|client_host|rip_host)=([A-Za-z0-9][\w.-]{0,254})")
 
+_ADDRESS_STARTS = frozenset("0123456789abcdefABCDEF:[/iI")
 _MAY_BE_ADDRESS = re.compile(r"\[?(?:\d{1,3}\.\d|[\da-fA-F]{0,4}:[\da-fA-F:]*:)[\d.a-fA-F:]*")
 _WRITTEN = re.compile(
     r"(?:/|IPV[46][/:])?(?:(?:::ffff:)?(?P<v4>\d{1,3}(?:\.\d{1,3}){3})(?:[:/#]\d{1,5})?(?::\w{1,32})?"
@@ -148,6 +150,8 @@ def _search_urls(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
 
 
 def _search_dotted(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
+    if "..." in text:
+        text = text.replace("...", "   ")  # `192.0.2.1...192.0.2.2` are the two ends of a tunnel
     for address in _IPV4.finditer(text):
         start = address.start()
         if not _is_version(text, address):
@@ -181,7 +185,8 @@ def _is_version(text: str, address: re.Match[str]) -> bool:
     if before.endswith("/"):
         private = address[0].startswith(("10.", "192.168.", "127.", "172."))
         return not private and not text.startswith(":", address.end()) and _PRODUCT_BEFORE.search(before) is not None
-    return before[-1:] in (" ", ":", "=", ".") and _VERSION_BEFORE.search(before) is not None
+    word = before.rstrip(" .:=")
+    return word is not before and word[-1:] in _VERSION_ENDS and _VERSION_BEFORE.search(before) is not None
 
 
 def _search_ipv6(text: str) -> Iterator[_Found]:
@@ -242,7 +247,8 @@ def _from_fields(fields: dict[str, Any], depth: int) -> Iterator[tuple[EntityTyp
         if key in _HEADER_FIELDS:
             continue
         if isinstance(value, str):
-            yield from _from_field(key, value)
+            if value[:1] in _ADDRESS_STARTS or not is_plain(key):
+                yield from _from_field(key, value)
         elif isinstance(value, dict) and depth < 3:
             yield from _from_fields(value, depth + 1)
             prefixed = {f"{key}.{name}": each for name, each in value.items() if isinstance(each, str)}
@@ -260,9 +266,9 @@ def _from_field(key: str, value: str) -> Iterator[tuple[EntityType, str]]:
     if not 0 < len(value) <= _MAX_VALUE:
         return
     kind = kind_of(key)
-    if kind is None and key[-7:].lower() == "version":
-        return
     if kind is None and _MAY_BE_ADDRESS.match(value):
+        if key[-7:].lower() == "version":
+            return
         kind = "ipv4"
     if kind == "ipv4" and "," in value:
         for each in value.split(",", 8)[:8]:

@@ -66,6 +66,8 @@ class Formats:
 
     def read_defined(self, text: str, program: str | None, observed_ns: int) -> Reading | None:
         """Read a text by a format that is data; what it leaves as message is read as any message is."""
+        if not self._table.may_read(text, program):
+            return None
         reading = self._table.read(text, program, self._clock, observed_ns)
         if reading is not None and reading.pattern is None and reading.message is not text:
             self._read_message(reading, observed_ns)

@@ -149,6 +149,12 @@ def is_text(name: str) -> bool:
 
 
 @lru_cache(maxsize=8_192)
+def is_plain(name: str) -> bool:
+    """Tell whether the name of a field says neither what kind of entity it holds nor that it is a text."""
+    return kind_of(name) is None and not is_text(name)
+
+
+@lru_cache(maxsize=8_192)
 def kind_of(name: str) -> EntityType | None:
     """Return what kind of entity a field holds by its name, or None if its name does not say.
 

@@ -115,7 +115,8 @@ class Parser:
             event_ns = record.observed_ns  # a number that was taken for a time; no clock has ever shown it
         if trace:
             reading.fields["trace"] = decode(trace)
-        _note_repeats(reading)
+        if reading.message.startswith("message repeated "):
+            _note_repeats(reading)
         _note_client(reading.fields, record)
         self._connections.note(record.source, reading.fields, reading.message, event_ns)
         entities = find_entities(reading.message, reading.fields, structured=reading.pattern is not None)
@@ -181,7 +182,7 @@ def _read_defined(record: Record, formats: Formats) -> Reading | None:
 
 def _note_repeats(reading: Reading) -> None:
     """Note how many messages `message repeated 2 times: [ ... ]` stands for, as rsyslog writes it."""
-    if reading.message.startswith("message repeated ") and (found := _REPEATED.match(reading.message)):
+    if found := _REPEATED.match(reading.message):
         reading.fields["repeated"] = int(found[1])
 
 

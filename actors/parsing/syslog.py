@@ -187,7 +187,7 @@ def _read_structured_part(parsed: SyslogMessage, text: str, start: int) -> None:
 def parse_3164(text: str, start: int, priority: int | None, clock: Clock, observed_ns: int) -> SyslogMessage:
     """Read what follows the priority at `start` as RFC 3164: any of time, host and tag may be missing."""
     parsed = SyslogMessage(text[start:], priority)
-    begin = _skip_blanks(text, start)
+    begin = _skip_blanks(text, start) if text.startswith(" ", start) else start
     time = clock.read(text, begin, observed_ns)
     if time is None and (lead := _CISCO_LEAD.match(text, begin)) and lead.end() > begin:
         time = clock.read(text, lead.end(), observed_ns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import ahocorasick
 
@@ -181,6 +182,7 @@ def _after_user(text: str) -> Iterator[tuple[int, str]]:
         place = text.find("ser", place + 3)
 
 
+@lru_cache(maxsize=16_384)
 def without_domain(name: str) -> str:
     """Return a name without the domain before it or the address behind it: `CORP\\ann` and `ann@192.0.2.1` are `ann`."""
     if "@" in name:
@@ -189,6 +191,7 @@ def without_domain(name: str) -> str:
     return rest if backslash and domain and rest and len(domain) <= _MAX_DOMAIN and " " not in domain else name
 
 
+@lru_cache(maxsize=16_384)
 def is_user_name(name: str) -> bool:
     """Say whether a word can be the name of a user; numbers of users are not names."""
     if name.lower() in _NOT_NAMES or "*" in name or "<" in name:

@@ -156,7 +156,7 @@ def test_a_time_that_cannot_be_read_leaves_that_of_arrival_and_says_so() -> None
         ('format = "x"\n', 1, "pattern or columns: one of the two is needed"),
         ('format = "x"\ncolumns = ["a"]\n', 1, "begins is missing"),
         ('format = "x"\npattern = "a"\nseparator = ", "\n', 3, "is not one character"),
-        ('format = "x"\npattern = "a"\nfirst = "z-a"\n', 3, "is no set of characters"),
+        ('format = "x"\npattern = "a"\nstarts = ["b", ""]\n', 3, "has an empty text"),
         ('format = "x"\npattern = "a"\nseverity = "bad"\n', 3, "is no level"),
         ('format = "x"\npattern = "a"\n\n[levels]\nB = "bad"\n', 4, "is no level"),
         ('format = "x"\npattern = "a"\nlevel = 3\n', 3, "unknown field"),
