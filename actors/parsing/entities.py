@@ -83,7 +83,7 @@ def find_entities(message: str, fields: dict[str, Any], structured: bool = False
     if isinstance(text, str):
         found = list(_search(text[:MAX_SCANNED]))
         found.sort()
-        if " from " in text and any(kind == "user" and " " in value for _, kind, value in found):
+        if " from " in text and [1 for each in found if " " in each[2] and each[1] == "user"]:
             found = _without_names(found)
     known = dict.fromkeys([each[1:] for each in found])
     if fields and len(known) < MAX_ENTITIES:
@@ -159,7 +159,7 @@ def _search_dotted(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
             if value:
                 yield start, "ipv4", value
     for name in _DOTTED.finditer(text) if _DOT_LETTERS.search(text) else ():
-        if _is_taken(name.start(), taken):
+        if taken and _is_taken(name.start(), taken):
             continue
         if _CAMEL.search(name[0]):
             continue  # a class
@@ -247,7 +247,7 @@ def _from_fields(fields: dict[str, Any], depth: int) -> Iterator[tuple[EntityTyp
         if key in _HEADER_FIELDS:
             continue
         if isinstance(value, str):
-            if value[:1] in _ADDRESS_STARTS or not is_plain(key):
+            if not is_plain(key) or (value[:1] in _ADDRESS_STARTS and ("." in value or ":" in value)):
                 yield from _from_field(key, value)
         elif isinstance(value, dict) and depth < 3:
             yield from _from_fields(value, depth + 1)
