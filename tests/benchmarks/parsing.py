@@ -103,7 +103,14 @@ def main() -> int:
     print(f"{'system':12} {'GA':>6} {'FGA':>6} {'PA':>6} {'templates':>9}   us a line")
     for folder in folders:
         print(f"measuring {folder.name}", file=sys.stderr)
-        lines, truth = read_system(folder)
+        try:
+            lines, truth = read_system(folder)
+        except (OSError, StopIteration, KeyError, csv.Error) as error:
+            print(f"{folder.name:12} is not measured: {error!r}")
+            continue
+        if len(lines) < len(truth):
+            print(f"{folder.name:12} has {len(lines)} lines and templates for {len(truth)}: the rest is not measured")
+            truth = truth[: len(lines)]
         events = parse_lines(lines, options.form)
         accuracy, score = grouping([event.template_id for event in events], truth)
         last = {event.template_id: event.template for event in events}
@@ -112,6 +119,8 @@ def main() -> int:
         rows.append((accuracy, score, exact))
         cost = measure_cost(lines, options.form)
         print(f"{folder.name:12} {accuracy:6.3f} {score:6.3f} {exact:6.3f} {len(last):4}/{len(set(truth)):<4} {cost}")
+    if not rows:
+        return 1
     means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
     print(f"{'mean':12} {means[0]:6.3f} {means[1]:6.3f} {means[2]:6.3f}")
     return 0
