@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from actors.parsing.features import variables_ratio
-from actors.parsing.masking import VARIABLE, Masking
+from actors.parsing.masking import STATES, VARIABLE, Masking
 
 _MAX_TOKENS = 96
 _MAX_CACHE = 16_384
@@ -35,24 +35,6 @@ _MAX_VARIANTS = 10  # templates that differ in a keyword only; with more of them
 
 
 _PUNCTUATION = ".,;:!()[]{}<>'\""
-_STATE_WORDS = """
-begin begins began end ends ended start starts started starting stop stops stopped stopping pause paused resume
-resumed run running idle open opened opening close closed closing connect connected connecting disconnect disconnected
-up down on off true false yes no enable enabled disable disabled success succeeded successful successfully fail failed
-failure failing initialize initialized initialization finalize finalized finalization load loaded unload unloaded
-mount mounted unmounted register registered unregistered create created delete deleted add added remove removed accept
-accepted reject rejected allow allowed deny denied grant granted refuse refused login logout enter entered entering
-leave left leaving online offline active inactive available unavailable valid invalid lock locked unlock unlocked
-attach attached detach detached install installed uninstalled suspend suspended shutdown reboot boot complete
-completed incomplete passed ready busy healthy unhealthy established acquired released spawn spawned spawning destroy destroyed
-destroying terminate terminated terminating kill killed killing launch launched launching migrate migrated migrating resize
-resized rebuild rebuilt reboot rebooted rebooting restart restarted restarting deploy deployed evict evicted drain drained join
-joined expire expired renew renewed revoke revoked upgrade upgraded upgrading download downloaded downloading upload uploaded
-uploading commit committed abort aborted restore restored import imported export exported flush flushed rotate rotated publish
-published subscribe subscribed unsubscribed schedule scheduled send sent sending receive received receiving read write written
-permit permitted block blocked drop dropped standby master backup primary secondary leader follower candidate
-"""
-_STATES = frozenset(_STATE_WORDS.split())
 
 
 class Template:
@@ -296,7 +278,7 @@ def _merge(old: str, new: str) -> str:
 
 def _is_keyword(token: str) -> bool:
     """Say whether a token is a state, or is written as states, methods and constants are: `RUNNING`, `SCREEN_ON`, `GET`."""
-    if token.strip(_PUNCTUATION).lower() in _STATES:
+    if token.strip(_PUNCTUATION).lower() in STATES:
         return True
     return len(token) > 1 and token.isupper() and VARIABLE not in token and sum(map(str.isdigit, token)) <= 1  # `SOCKS5`
 

@@ -30,6 +30,25 @@ _VARIABLES = re.compile(
     r"|(?<![A-Za-z0-9_])[-+]?\d++(?:[.,:/-]\d++)*+(?:(?:[KMGTkmg]i?[Bb]?|B|[kmunµ]?s|min|[kMG]Hz|%)(?![A-Za-z0-9_])|(?![A-Za-z_]))"
     r"|[A-Za-z0-9_](?:(?:[^\W\d]|[.-])*\d){3}[\w.-]*"  # word with three digits or more
 )
+# Words that tell a state or a change of one.
+_STATE_WORDS = """
+begin begins began end ends ended start starts started starting stop stops stopped stopping pause paused resume
+resumed run running idle open opened opening close closed closing connect connected connecting disconnect disconnected
+up down on off true false yes no enable enabled disable disabled success succeeded successful successfully fail failed
+failure failing initialize initialized initialization finalize finalized finalization load loaded unload unloaded
+mount mounted unmounted register registered unregistered create created delete deleted add added remove removed accept
+accepted reject rejected allow allowed deny denied grant granted refuse refused login logout enter entered entering
+leave left leaving online offline active inactive available unavailable valid invalid lock locked unlock unlocked
+attach attached detach detached install installed uninstalled suspend suspended shutdown reboot boot complete
+completed incomplete passed ready busy healthy unhealthy established acquired released spawn spawned spawning destroy destroyed
+destroying terminate terminated terminating kill killed killing launch launched launching migrate migrated migrating resize
+resized rebuild rebuilt reboot rebooted rebooting restart restarted restarting deploy deployed evict evicted drain drained join
+joined expire expired renew renewed revoke revoked upgrade upgraded upgrading download downloaded downloading upload uploaded
+uploading commit committed abort aborted restore restored import imported export exported flush flushed rotate rotated publish
+published subscribe subscribed unsubscribed schedule scheduled send sent sending receive received receiving read write written
+permit permitted block blocked drop dropped standby master backup primary secondary leader follower candidate
+"""
+STATES = frozenset(_STATE_WORDS.split())
 _CALENDAR_WORDS = """
 Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec
 """
@@ -37,14 +56,15 @@ _CALENDAR = frozenset(_CALENDAR_WORDS.split())
 _NEIGHBOURS = re.compile(r"<\*>(?:[.:,/@_-]?<\*>)+")
 _ASIDE = re.compile(r" \([\d.,]{1,16} ?(?:[KMGT]i?)?(?:B|bytes?)\)")  # the same size again, where it is large
 # What stands in quotes is a value, but for a request and for a message that is quoted itself (klog).
-_QUOTED = re.compile(r'(?<=[\s=:(\[{,])"(?![A-Z]{3,8} /)[^"\r\n]{0,256}"')
+_STATE = rf"(?i:{'|'.join(sorted(_STATE_WORDS.split()))})"
+_QUOTED = re.compile(rf'(?<=[\s=:(\[{{,])"(?![A-Z]{{3,8}} /|{_STATE}")[^"\r\n]{{0,256}}"')
 _SIZED = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)* (?:[KMGTP]i?)?B\b")  # its unit is part of a size
 _SQL = re.compile(
     r"(?<=: )(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SHOW|CREATE|ALTER|DROP"
     r"|TRUNCATE|GRANT|REVOKE|COPY|CALL|DO|LOCK|VACUUM|ANALYZE|EXPLAIN|PREPARE|EXECUTE|DEALLOCATE|DECLARE|FETCH|DISCARD|USE)\b.*",
     re.IGNORECASE | re.DOTALL,
 )
-_APOSTROPHES = re.compile(r"(?<=[\s=:(\[{,])'[^'\r\n]{1,128}'(?=[\s.,;:)\]}]|$)")
+_APOSTROPHES = re.compile(rf"(?<=[\s=:(\[{{,])'(?!{_STATE}')[^'\r\n]{{1,128}}'(?=[\s.,;)\]}}]|$)")
 _LIST = re.compile(r'\[(?:"<\*>"(?:, ?)?)+\]')
 _FLAG = re.compile(r"(?<=[\w)])( ?[=:] {0,2})(?:true|false)\b")
 _UNDER_A_UNIT = re.compile(r"<(\d+) (sec|ms|s)\b")
