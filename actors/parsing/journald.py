@@ -14,7 +14,8 @@ import msgspec
 
 from actors.parsing.formats import Formats
 from actors.parsing.reading import Reading
-from actors.parsing.syslog import FACILITIES, SEVERITY_NUMBERS, decode
+from actors.parsing.syslog import FACILITIES, SEVERITY_NUMBERS
+from actors.parsing.text import decode
 from protocol.clock import NS_PER_US
 from protocol.records import JournalRecord
 

@@ -11,7 +11,7 @@ import msgspec
 from actors.parsing.levels import DEFAULT, WARNING, dialect, severity_of_field, severity_of_windows
 from actors.parsing.names import ROLES, plain, role_of
 from actors.parsing.reading import Reading
-from actors.parsing.syslog import decode
+from actors.parsing.text import decode
 from actors.parsing.times import Clock, Time
 from actors.parsing.windows import flatten_windows, is_audit_failure, read_xml
 

@@ -24,15 +24,8 @@ from actors.parsing.journald import read_journald
 from actors.parsing.levels import DEFAULT, LEVELS
 from actors.parsing.otlp import read_otlp
 from actors.parsing.reading import Reading
-from actors.parsing.syslog import (
-    DEFAULT_PRIORITY,
-    FACILITIES,
-    SEVERITY_NUMBERS,
-    SyslogMessage,
-    decode,
-    has_priority,
-    parse_syslog,
-)
+from actors.parsing.syslog import DEFAULT_PRIORITY, FACILITIES, SEVERITY_NUMBERS, SyslogMessage, has_priority, parse_syslog
+from actors.parsing.text import decode
 from actors.parsing.times import Clock
 from protocol.clock import NS_PER_MS, NS_PER_S
 from protocol.columns import Columns

@@ -15,6 +15,7 @@ import re
 
 import msgspec
 
+from actors.parsing.text import decode
 from actors.parsing.times import Clock, Time
 
 FACILITIES = (
@@ -60,7 +61,6 @@ _UPTIME = re.compile(
 _MNEMONIC = re.compile(r"(%[A-Z][\w-]{0,63}-\d-\w{1,64}) ?: ")
 ENDPOINT = re.compile(r"\d\.\d{1,3}:\d{1,5}$")  # an address and its port are no host
 _HOST = re.compile(r"[\w.:/+-]{1,255}$")
-_COLOURS = re.compile(r"(?:\x1b|#033)\[[\d;]{0,16}m")  # as they are, and as rsyslog writes them
 # `Severity: Warning, Category: Audit, `: the first name of a list is no tag.
 _LIST = r"[A-Z]\w{1,31}: [^,:]{1,64}, [A-Z]\w{1,31}: "
 _PLAIN_HEADER = re.compile(  # nearly all there are
@@ -113,12 +113,6 @@ class SyslogMessage(msgspec.Struct, gc=False):
     def severity(self) -> int:
         """Return the syslog severity, 0 (emerg) to 7 (debug)."""
         return (DEFAULT_PRIORITY if self.priority is None else self.priority) & 7
-
-
-def decode(body: bytes) -> str:
-    """Return the text without its trailer and a terminal's colours; bytes that are not UTF-8 stay readable as `\\xf0`."""
-    text = body.decode("utf-8", "backslashreplace").rstrip("\r\n\x00").removeprefix("\ufeff")
-    return _COLOURS.sub("", text) if "\x1b[" in text or "#033[" in text else text
 
 
 def has_priority(body: bytes) -> bool:

@@ -136,8 +136,8 @@ def test_a_zone_belongs_to_its_source() -> None:
 
 
 def test_a_record_that_breaks_the_parser_is_an_event() -> None:
-    event = parse_one(b"\xffno record", "otlp")
-    assert event.message == "\\xffno record"
+    event = parse_one(b"\xff\x01no record", "otlp")
+    assert event.message == "\\xff\x01no record"
     assert event.fields["parse_error"]
 
 
