@@ -18,8 +18,12 @@ SOURCE_FIELD = "src_ip_of"
 
 _ADDRESS = r"(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]{0,4}:[\da-fA-F:]*:[\da-fA-F:.]*)"
 _BY_PROCESS = re.compile(rf"(?:connection received: host=|^connect from [\w.-]{{1,255}}\[){_ADDRESS}")
-_BY_NUMBER = re.compile(rf"(?:ACCEPT from IP=\[?|connection accepted from |received packet: from ){_ADDRESS}")
-_NUMBER = re.compile(r"<([\w.:-]{1,64}\|\d{1,10})>|\bconn=(\d{1,12})\b|\[conn(\d{1,12})\]|\d #(\d{1,12}) \(")
+_BY_NUMBER = re.compile(
+    rf"(?:ACCEPT from IP=\[?|connection accepted from |received packet: from |smtp connected address=){_ADDRESS}"
+)
+_NUMBER = re.compile(
+    r"<([\w.:-]{1,64}\|\d{1,10})>|\bconn=(\d{1,12})\b|\[conn(\d{1,12})\]|\d #(\d{1,12}) \(|^([0-9a-f]{16}) smtp "
+)
 _ENDS = ("disconnect from", "end connection", " closed", "disconnection:")
 _Key = tuple[str, str, str, str]
 
@@ -38,6 +42,7 @@ class Connections:
             or "accepted from " in message
             or "ACCEPT from " in message
             or "received packet: " in message
+            or "smtp connected " in message
         ):
             self._open(source, fields, message, event_ns)
         elif self._clients and "src_ip" not in fields:

@@ -51,14 +51,14 @@ _TARGETS: dict[Target, str] = {
     "src_ip": (
         "srcip sourceip src cip clientip clientaddress clientaddr rip remoteip remoteaddr remoteaddress clienthost rhost "
         "sourceaddress sourceipaddress ipaddress netpeerip peerip realip xrealip originip userip callerip calleripaddress "
-        "callingstationid framedipaddress client remote peer fromip addr ip ips sourceips qip requestip "
+        "callingstationid framedipaddress originaddress client remote peer fromip addr ip ips sourceips qip requestip "
         "downstreamremoteaddress xforwardedfor"
     ),
     "dst_ip": "dstip dst destip destinationip dest destinationaddress lip",
     "src_port": "srcport spt sport sourceport clientport ipport",
     "dst_port": "dstport dpt dport destport destinationport",
     "user": (
-        "user username targetusername acct suser duser account accountname accountid ruser principalname login loginname "
+        "user username uname targetusername acct suser duser account accountname accountid ruser principalname login loginname "
         "logname saslusername remoteuser authuser clientusername enduserid unifiadmin authenticationid subjectusername usrname "
         "usr srcuser dstuser sourceusername destinationusername requestuser loggedinuser csusername downstreamusername "
         "useridentityusername userusername userid authenticationinfoprincipalemail principalemail userprincipalname "

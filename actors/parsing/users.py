@@ -44,6 +44,24 @@ _PHRASES = tuple(
         ("sip:", r"<?sips?:([\w.+-]{1,64})@[^<>]{1,255}>?'? failed for '"),
         ("] Peer", r"\[([\w.@$+-]{1,64})\] Peer Connection Initiated"),
         ("Login ", r"^(?:\(\d{1,10}\) )?Login (?:OK|incorrect)[^\[\]]{0,255}: \[([^\]\s/]{1,128})(?=[\]/])"),
+        ("badlogin: ", r"badlogin: \S{0,255} ?\[[^\]]{2,45}\] \S{1,32} (\S{1,128})"),
+        (
+            "vchkpw-",
+            r"(?:user not found|password fail(?: \([^()]{0,64}\))?|login success|null password given) "
+            r"([\w.+-]{1,64}@[\w.-]{1,255}):",
+        ),
+        ("': '", r"'(?:user|username|login|account)': '([^'\r\n]{1,128})'"),
+        (" for '", r"(?:[Aa]uth|[Ll]ogin|[Pp]assword)[\w ]{0,40} for '([^'\r\n]{1,128})'"),
+        ("for ", r"[Ll]og[io]n (?:success|succeeded|successful|ok) for ([\w.@+$-]{1,128})"),
+        ("(-1)>|)>", r"<\d{1,6}:([^<>()]{1,64})\(-?\d{1,10}\)>"),  # Murmur
+        (
+            "PREAUTH|_NOT_FOUND|ISSUE|LOCKED_OUT",  # Kerberos
+            r"[A-Z_]{5,32}: (?:authtime [^,]{1,64}, etypes \{[^}]{0,255}\}, )?(\S{1,128}) for \S",
+        ),
+        ("BIND dn=", r'BIND dn="(?:uid|cn)=([^,"]{1,128})'),
+        ("/", r"^([\w.@-]{1,64})/\d{1,3}(?:\.\d{1,3}){3}:\d{1,5} "),  # OpenVPN
+        ("rsync ", r"rsync (?:to|on|allowed access on module) \S{1,255} from ([\w.-]{1,64})@"),
+        ("main[|worker[|sec-mod[", r"^(?:main|worker|sec-mod)\[([^\]\s]{1,128})\]"),  # ocserv
         ("logged ", r"(?:^|[;:,] )([\w.@$+-]{1,64}) (?:has )?logged (?:in|on|out) (?:from|to|as|on|via|with)\b"),
         ("u'", r"[(, ]u'([^'\r\n]{1,64})'"),
         ("USER:[", r"(?:DATABASE |^)USER:\[\d{1,4}\] ?[\"']([^\"'\r\n]{1,128})[\"']"),
@@ -112,19 +130,20 @@ _AFTER_USER = re.compile(
 _USER_FORMS = re.compile(
     r"sers? ?(?:\[[^\]\r\n]{0,64}\]\\)?\[(?P<bracketed>[^\]\s]{1,128})\]"
     r"|ser(?:[Nn]ame)?[:=] ?(?P<closed>[^\]\s]{1,128})\]"
+    r"|ser <(?P<angled>[^<>\s]{1,128})>"
     r"|sers: (?P<listed>[^\s,;]{1,128})[,;]"
     r"|ser(?: ?[Nn]ame)? = (?P<equal>[^\s,;:<>\[\]\"']{1,128})"
-    r"|ser (?P<colon>[\w.@$+-]{1,64}): "
-    r"(?:authentication|password|log[io]n|no such|unknown|not found|invalid|account|access|denied|user)"
+    r"|ser:? (?P<colon>[\w.@$+-]{1,64}): "
+    r"(?:[Aa]uthentication|password|log[io]n|no such|unknown|not found|invalid|account|access|denied|user)"
 )
 _LEADS_WORDS = """
 for of by from to with unknown invalid nonexistent authenticating delete new add denied local existing
 """
-_FORM_SIGNS = frozenset("s [:=nN")
+_FORM_SIGNS = frozenset("s [:=nN<")
 _LEADS = frozenset(_LEADS_WORDS.split())
 
 _PAIR = re.compile(
-    r"(?<![\w.-])(?:user|ruser|acct|username|user_name|userid|user_id|login|loginname|logname|account|suser|duser|USER|ACCT|UID|AUID|"
+    r"(?<![\w.-])(?:user|ruser|acct|username|user_name|userid|user_id|login|loginname|logname|uname|account|suser|duser|USER|ACCT|UID|AUID|"
     r"auth_user|set_id|uid|remote_user|src_user|dst_user|dstuser|srcuser|TargetUserName|SubjectUserName|usr|authentication_id|sasl_username|logged_in_user)"
     r"=[\"']?(?:<)?(?!N/A\b)([^\s\"',;<>()\[\]|]{1,64})"
 )
@@ -177,7 +196,8 @@ def _after_user(text: str) -> Iterator[tuple[int, str]]:
         if text[place - 1] in "uU" and text[place + 3 : place + 4] in _FORM_SIGNS and (form := _USER_FORMS.match(text, place)):
             kind = form.lastgroup or ""
             name = without_domain(form[kind].strip("<>\"'"))
-            if (kind != "closed" or text[place - 2 : place - 1] == "[") and is_user_name(name):
+            sure = kind in ("bracketed", "angled") and name and name.lower() not in _NOBODY
+            if (kind != "closed" or text[place - 2 : place - 1] == "[") and (sure or is_user_name(name)):
                 yield form.start(kind), name
         place = text.find("ser", place + 3)
 

@@ -28,7 +28,7 @@ _WORDS = {
         "session opened|user name|challenge sent|bind dn|permission denied|access token|no matching peer|acl error|"
         "device does not match|badlogin|invalid token|token invalid|two-factor|publickey|keyboard-interactive|user \"|"
         "user '|auth: [|wrongpass|handshake initiation|find user|apop secret|logon failure|wrong password|"
-        "no matching endpoint|request 'register'"
+        "no matching endpoint|request 'register'|err=49|smtp authentication"
     ),
     _MAIL: (
         "relay|recipient|mailbox|rcpt|noqueue|helo|sender address|user unknown|smtp|spam|deliver|command pipelining|"
@@ -50,7 +50,8 @@ _WORDS = {
         "can't find user|cannot find user|can't find apop|login disabled|did not return|lost input channel|"
         "unknown algorithm|login error|logon error|signin error|authfail|loginfail|might not have worked|"
         "could not read protocol version|pregreet|bad zone|notauth|port scan|portscan|error from|error reading auth|"
-        "> unknown|password is required|terminal is required|no tty present|not in sudoers|no valid sudoers|may not run"
+        "> unknown|password is required|terminal is required|no tty present|not in sudoers|no valid sudoers|may not run|"
+        "err=49|permfail|tempfail|tls error|unwrap error|could not determine|preauth failed"
     ),
     _SUCCESS: (
         "accepted|success|succeeded|logged in|logged on|session opened|authenticated|signed in|login ok|ok login|granted"
