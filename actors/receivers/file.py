@@ -23,6 +23,7 @@ import re2
 import trio
 
 from actors.context import Context
+from actors.receivers.copies import Copies
 from actors.receivers.intake import Intake, IntakeSettings
 from actors.receivers.joining import LINGER_S, Joiners
 from actors.receivers.tailing import Line, Tail
@@ -58,6 +59,7 @@ class FileReceiver:
         self._report = context.report
         self._metrics = self._report.measure(FileMetrics)
         self._tails = Tails()
+        self._copies = Copies(self._tails)
         self._watching = Watching(self._settings.paths)
         self._old_patterns: list[str] = self._intake.cursors.get(PATTERNS, [])
         first_line = re2.compile(self._settings.first_line.encode()) if self._settings.first_line else None
@@ -99,7 +101,10 @@ class FileReceiver:
             if self._tails.adopt(key, path):
                 return
             from_start = pattern in self._old_patterns or self._settings.from_start
-            tail = self._tails.open[path] = Tail(path, self._intake.cursors.get(key), from_start=from_start)
+            cursor = self._intake.cursors.get(key)
+            tail = self._tails.open[path] = Tail(path, cursor, from_start=from_start)
+            if cursor is None and from_start:
+                self._copies.add(tail)
         except OSError as error:
             self._unreadable[path] = f"cannot read {shown(path)}: {error.strerror}"
             return
@@ -130,13 +135,15 @@ class FileReceiver:
     def _note_cursors(self, others: Mapping[str, Any]) -> None:
         """Write down where each open file stands, besides `others`."""
         held = self._joiners.held()
-        ours = {tail.key: tail.cursor(held.get(tail.key)) for tail in self._tails.all()}
+        ours = {tail.key: tail.cursor(held.get(tail.key)) for tail in self._tails.all() if not self._copies.is_waiting(tail)}
         self._intake.set_cursors({**others, PATTERNS: self._settings.paths} | ours)
 
     # -- reading
 
     async def _read_turn(self, tail: Tail) -> None:
         """Read on in a file, for one turn at most; what is left is read in later turns, after those of the other files."""
+        if not self._copies.may_read(tail):
+            return
         if self._tails.has_to_wait(tail):
             self._leave_over(tail)
             return
@@ -262,6 +269,8 @@ class FileReceiver:
         while True:
             await trio.sleep(REST_S / 2)
             async with self._one_at_a_time:
+                for tail in self._copies.waiting():
+                    await self._read_turn(tail)
                 for tail in list(self._tails.open.values()):
                     if tail.quiet_s(trio.current_time()) >= REST_S and tail.rest and not tail.is_behind():
                         await self._take(tail, tail.take_rest())
@@ -284,6 +293,7 @@ class FileReceiver:
         """Hand on the last line of a file that is over, and close it."""
         await self._take(tail, tail.take_rest(), is_last=True)
         self._tails.close(tail.key)
+        self._copies.forget(tail.key)
         self._joiners.forget(tail.key)
         cursors = self._intake.cursors
         if len(cursors) > 2 * MAX_FILES:

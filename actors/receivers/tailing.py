@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ import msgspec
 READ_BYTES = 1 << 17
 MAX_LINE_BYTES = 65_536
 FINGERPRINT_BYTES = 64
+MAX_MARKS = 8
 _PADDING = b"\r\0"
 _ENCODINGS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}  # by their marks
 
@@ -51,6 +53,8 @@ class Tail:
         self._fingerprint = b""  # the first bytes, of those that were handed on
         self._before = b""  # the last bytes that were handed on
         self._encoding = ""  # of UTF-16; "": bytes as they are
+        self._marks: deque[tuple[int, bytes]] = deque(maxlen=MAX_MARKS)  # offsets read to lately, and the bytes before them
+        self._past: list[tuple[bytes, list[tuple[int, bytes]]]] = []  # the same of what stood here before it was cut
         self._quiet = (-1, 0.0)  # end of what was read, and since when
         self.truncations = 0
         if cursor is not None and self._is_ours(cursor):
@@ -58,6 +62,8 @@ class Tail:
                 self.offset, self._skipping = cursor["offset"], cursor.get("skipping", False)
         elif not from_start:
             self.offset = status.st_size
+        if cursor is not None and self.offset == 0:
+            self._past = [(cursor["fingerprint"], [(cursor["offset"], cursor.get("before", b""))])]
         self._fingerprint = os.pread(self._fd, min(FINGERPRINT_BYTES, self.offset), 0)
         self._before = self._bytes_before(self.offset)
         self._encoding = _ENCODINGS.get(os.pread(self._fd, 2, 0), "")
@@ -75,6 +81,30 @@ class Tail:
     def _stands_before(self, known: bytes, offset: int) -> bool:
         """Tell whether these bytes stand before an offset; padding may be written over, and says nothing."""
         return known.endswith(b"\0") or os.pread(self._fd, len(known), max(0, offset - len(known))) == known
+
+    # -- what it is known by
+
+    def identities(self) -> list[tuple[bytes, list[tuple[int, bytes]]]]:
+        """Return the first bytes that were handed on, and those before each offset read to lately; of what was cut off too."""
+        marks = list(self._marks) or ([(self.offset, self._before)] if self.offset else [])
+        return [(self._fingerprint, marks), *self._past]
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def begins_as(self, known: bytes, size: int) -> bool:
+        """Tell whether its first bytes are these, as far as there are some."""
+        return os.pread(self._fd, min(len(known), size), 0) == known[:size]
+
+    def stands_before(self, known: bytes, offset: int) -> bool:
+        """Tell whether these bytes stand before an offset."""
+        return os.pread(self._fd, len(known), max(0, offset - len(known))) == known
+
+    def begin_at(self, offset: int) -> None:
+        """Take what stands before an offset for handed on."""
+        self.offset, self._rest, self._skipping = offset, b"", False
+        self._fingerprint = os.pread(self._fd, min(FINGERPRINT_BYTES, offset), 0)
+        self._before = self._bytes_before(offset)
 
     def _is_unchanged(self) -> bool:
         """Tell whether the file still is what was read: it may have been cut and have grown again meanwhile."""
@@ -131,6 +161,8 @@ class Tail:
         """Hand on the last line of what stood here before it was cut, and read from the beginning."""
         self.truncations += 1
         lost = self.take_rest()
+        self._past = [(self._fingerprint, list(self._marks))]
+        self._marks.clear()
         self.offset, self._skipping, self._fingerprint, self._before = 0, False, b"", b""
         return lost
 
@@ -157,9 +189,7 @@ class Tail:
     def _pass_over(self, data: int) -> list[Line]:
         """Pass over the hole before an offset; what stands before it is a line."""
         lost = self.take_rest()
-        self.offset, self._skipping = data, False
-        self._fingerprint = os.pread(self._fd, min(FINGERPRINT_BYTES, data), 0)
-        self._before = self._bytes_before(data)
+        self.begin_at(data)
         return lost
 
     def _advance(self, passed: bytes) -> None:
@@ -168,6 +198,8 @@ class Tail:
             self._fingerprint = (self._fingerprint + passed)[:FINGERPRINT_BYTES]
         self._before = (self._before + passed[-FINGERPRINT_BYTES:])[-FINGERPRINT_BYTES:]
         self.offset += len(passed)
+        if passed:
+            self._marks.append((self.offset, self._before))
 
     def _lines(self, whole: list[bytes], begin: int) -> list[Line]:
         """Return the lines that begin at an offset, without empty ones and the rest of one that was cut."""
