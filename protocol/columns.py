@@ -28,6 +28,7 @@ Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
 UInt64 = npt.NDArray[np.uint64]
 Float32 = npt.NDArray[np.float32]
+_LEFT_OUT: Int32 = np.ones(0, np.int32)
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -42,6 +43,11 @@ class Columns(msgspec.Struct, frozen=True):
     entity: UInt64  # (n,) key of the event's leading entity (first 8 bytes of its UUID); 0: it has none
     stream: Int64  # (n,) key of the event's stream: source, host and program (`protocol.streams`)
     features: Float32  # (n, len(FEATURES)), each in [0, 1]
+    weight: Int32 = _LEFT_OUT  # (n,) messages that the event stands for, as `message repeated 3 times` does; left out: 1 each
+
+    def __post_init__(self) -> None:
+        if self.weight is _LEFT_OUT:
+            msgspec.structs.force_setattr(self, "weight", np.ones(len(self.event_ns), np.int32))
 
     def __len__(self) -> int:
         return len(self.event_ns)
@@ -59,13 +65,14 @@ class Columns(msgspec.Struct, frozen=True):
                 self.entity,
                 self.stream,
                 self.features,
+                self.weight,
             )
         ]
 
     @classmethod
     def unpack(cls, sources: Sequence[str], frames: Sequence[bytes | memoryview]) -> Self:
         """Map raw frames as read-only arrays. Raises ValueError if their lengths do not agree."""
-        event_ns, observed_ns, template_id, source, severity, entity, stream, features = frames
+        event_ns, observed_ns, template_id, source, severity, entity, stream, features, weight = frames
         columns = cls(
             tuple(sources),
             np.frombuffer(event_ns, np.int64),
@@ -76,6 +83,7 @@ class Columns(msgspec.Struct, frozen=True):
             np.frombuffer(entity, np.uint64),
             np.frombuffer(stream, np.int64),
             np.frombuffer(features, np.float32).reshape(-1, len(FEATURES)),
+            np.frombuffer(weight, np.int32),
         )
         lengths = {len(getattr(columns, name)) for name in cls.__struct_fields__[1:]}
         if len(lengths) != 1:

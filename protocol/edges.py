@@ -11,7 +11,7 @@ import msgspec
 
 BOUND = 64  # messages that wait in the sender, and as many in the receiver
 ALL_FRAMES = -1
-COLUMN_FRAMES = 8  # raw frames that `protocol.columns.Columns.pack` makes
+COLUMN_FRAMES = 9  # raw frames that `protocol.columns.Columns.pack` makes
 
 Plane = Literal["data", "control"]
 WhenFull = Literal["wait", "drop"]  # the sender waits; the message is dropped and counted

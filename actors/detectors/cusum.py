@@ -30,7 +30,7 @@ from actors.detectors.detector import Detector
 from actors.detectors.volume import REWIND_NS, Float64, SourceClock, count_of, noise_scale, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
-from protocol.columns import Columns, Int64, Scores
+from protocol.columns import Columns, Int32, Int64, Scores
 from protocol.findings import Finding
 
 SOURCES = 256
@@ -112,7 +112,7 @@ class Cusum(Detector):
         for name, index in split_by_source(batch):
             times, observed = batch.event_ns[index], batch.observed_ns[index]
             if learn:
-                parts = self._learn(name, self._sources.use(name, _Source), times, observed)
+                parts = self._learn(name, self._sources.use(name, _Source), times, observed, batch.weight[index])
             elif name in self._sources:
                 source = self._sources[name]
                 parts = np.repeat(np.array(_reading(source))[:, None], len(times), axis=1)
@@ -121,7 +121,7 @@ class Cusum(Detector):
             raw[index], expected[index], seen[index] = parts
         return Scores(raw, expected, seen)
 
-    def _learn(self, name: str, source: _Source, times: Int64, observed: Int64) -> Float64:
+    def _learn(self, name: str, source: _Source, times: Int64, observed: Int64, weights: Int32) -> Float64:
         buckets = source.clock.follow(times, observed) // BUCKET_NS
         if int(buckets[0]) < source.bucket - REWIND_NS // BUCKET_NS or not source.bucket:
             source.bucket, source.count, source.empty = int(buckets[0]), 0, 0  # another stretch of history
@@ -132,7 +132,7 @@ class Cusum(Detector):
         for start, end in zip(starts, [*starts[1:], n], strict=True):
             self._close_until(name, source, int(buckets[start]))
             parts[:, start:end] = np.array(_reading(source))[:, None]
-            source.count += end - start
+            source.count += int(weights[start:end].sum())
         return parts
 
     def _close_until(self, name: str, source: _Source, bucket: int) -> None:

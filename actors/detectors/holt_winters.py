@@ -39,7 +39,7 @@ from actors.detectors.series import BUCKET_S, DAY_BUCKETS, MAX_EMPTY, WARM_BUCKE
 from actors.detectors.volume import REWIND_NS, Float64, SourceClock, bits_beyond, count_of, stabilise
 from actors.recent import Recent, split_by_source
 from protocol.clock import NS_PER_S
-from protocol.columns import Columns, Int64, Scores
+from protocol.columns import Columns, Int32, Int64, Scores
 from protocol.findings import Finding
 
 SOURCES = 256
@@ -84,10 +84,10 @@ class HoltWinters(Detector):
         raw, expected, seen = (np.full(n, np.nan, np.float32) for _ in range(3))
         for name, index in split_by_source(batch):
             times, observed = batch.event_ns[index], batch.observed_ns[index]
-            templates = batch.template_id[index].tolist()
+            templates, weights = batch.template_id[index].tolist(), batch.weight[index]
             if learn:
                 source = self._sources.use(name, _Source)
-                parts = self._learn(name, source, times, observed, templates)
+                parts = self._learn(name, source, times, observed, templates, weights)
             elif name in self._sources:
                 parts = self._judge(self._sources[name], times)
             else:
@@ -98,7 +98,7 @@ class HoltWinters(Detector):
         return Scores(raw, expected, seen)
 
     def _learn(
-        self, name: str, source: _Source, times: Int64, observed: Int64, templates: list[int]
+        self, name: str, source: _Source, times: Int64, observed: Int64, templates: list[int], weights: Int32
     ) -> tuple[Float64, Float64, Float64]:
         """Count the events into their buckets and say how far each one's bucket is beyond its forecast by then."""
         source.gaps.learn(observed, max(source.clock.observed_ns, source.watched_ns) if source.clock.observed_ns else 0)
@@ -113,14 +113,15 @@ class HoltWinters(Detector):
         forecast, scale = np.full(n, np.nan), np.ones(n)
         count = np.empty(n)
         beyond: list[tuple[int, float, float, float]] = []  # of templates: event, bits, expected, seen
+        each_weight = weights.tolist()
         starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1)).tolist()
         for start, end in zip(starts, [*starts[1:], n], strict=True):
             self._close_until(name, source, int(buckets[start]))
             if series.n >= WARM_BUCKETS:
                 forecast[start:end], scale[start:end] = series.forecast(), series.scale
-            count[start:end] = np.arange(series.count + 1, series.count + 1 + end - start)
-            series.count += end - start
-            beyond += self._count_templates(source, templates, start, end)
+            count[start:end] = series.count + np.cumsum(weights[start:end])
+            series.count = int(count[end - 1])
+            beyond += self._count_templates(source, templates, each_weight, start, end)
         bits = bits_beyond((2.0 * np.sqrt(count + 0.375) - forecast) / scale)
         bits[np.isnan(forecast)] = np.nan
         expected = np.maximum(forecast * np.abs(forecast) / 4.0 - 0.375, 0.0)
@@ -130,7 +131,7 @@ class HoltWinters(Detector):
         return bits, expected, count
 
     def _count_templates(
-        self, source: _Source, templates: list[int], start: int, end: int
+        self, source: _Source, templates: list[int], weights: list[int], start: int, end: int
     ) -> list[tuple[int, float, float, float]]:
         """Count events into their templates; return events, bits, expected and seen where a forecast is exceeded."""
         bucket, followed = source.series.bucket, source.templates
@@ -144,7 +145,7 @@ class HoltWinters(Detector):
             elif series.bucket < bucket:
                 followed.move_to_end(template)
                 series.skip_to(bucket)
-            series.count += 1
+            series.count += weights[i]
             series.lift = lift
             # Below two scales or five events nothing is worth the logarithm.
             if series.n >= WARM_BUCKETS and series.count > 4:

@@ -12,6 +12,8 @@ from protocol.columns import FEATURES, Columns
 from protocol.records import Event
 from protocol.streams import stream_key
 
+MAX_WEIGHT = 1_000  # messages that one event can stand for
+
 _MAX_SCANNED = 8192  # characters of a message that are counted
 _DIGITS = bytes(range(48, 58))
 _UPPER = bytes(range(65, 91))
@@ -55,6 +57,14 @@ def entity_key(uuid: str) -> int:
     return int(uuid[:8] + uuid[9:13] + uuid[14:18], 16)
 
 
+def weight_of(event: Event) -> int:
+    """Return how many messages an event stands for: 1, but for what a syslog daemon has folded."""
+    if not event.message.startswith("message repeated "):
+        return 1
+    repeated = event.fields.get("repeated")
+    return max(1, min(repeated, MAX_WEIGHT)) if type(repeated) is int else 1
+
+
 def build_columns(events: Sequence[Event], features: Sequence[tuple[float, ...]]) -> Columns:
     """Return the numbers of a batch. `features` is (n, len(FEATURES))."""
     names = {event.source: 0 for event in events}
@@ -70,4 +80,5 @@ def build_columns(events: Sequence[Event], features: Sequence[tuple[float, ...]]
         np.array([entity_key(event.entities[0].uuid) if event.entities else 0 for event in events], np.uint64),
         np.array([stream_key(event) for event in events], np.int64),
         np.array(features, np.float32).reshape(len(events), len(FEATURES)),
+        np.array([weight_of(event) for event in events], np.int32),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgpack
+import msgspec
 import numpy as np
 import pytest
 
@@ -189,3 +190,18 @@ def test_hostile_times(kind: type[Detector], event: str, observed: str) -> None:
     # And it recovers: ordinary events after that are learned as ever.
     feed(restored, make_columns(10_000, 7, start_ns=START_NS + 2 * 3600 * NS_PER_S))
     assert restored.is_warm()
+
+
+@pytest.mark.parametrize("name", ["holt_winters", "cusum"])
+def test_an_event_that_stands_for_several_counts_for_them(name: str) -> None:
+    """`message repeated 5 times` makes of a minute what five messages make of it."""
+    folded, unfolded = detector_class(name)(), detector_class(name)()
+    for batch in range(400):
+        one = make_columns(8, batch, start_ns=START_NS + batch * 5 * NS_PER_S, rate=4.0)
+        weight = np.where(np.arange(8) % 3 == 0, 5, 1).astype(np.int32)
+        folded.score(msgspec.structs.replace(one, weight=weight))
+        each = np.repeat(np.arange(8), weight)
+        arrays = [getattr(one, field)[each] for field in Columns.__struct_fields__[1:-1]]
+        unfolded.score(Columns(one.sources, *arrays))
+    last = make_columns(1, 9, start_ns=START_NS + 2_000 * NS_PER_S)
+    assert folded.is_warm() and raw([folded.score(last)]).tolist() == raw([unfolded.score(last)]).tolist()
