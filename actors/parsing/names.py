@@ -36,7 +36,7 @@ _ROLES: dict[Role, str] = {
         "receivetimestamp date epoch loggedat createdat eventdate"
     ),
     "host": (
-        "hostname computer computername winlogcomputername hosthostname devname dvchost sourcehost nodename agenthostname "
+        "devname hostname computer computername winlogcomputername hosthostname dvchost sourcehost nodename agenthostname "
         "machinename"
     ),
     "app": (
@@ -84,7 +84,8 @@ _ENTITIES: dict[EntityType, str] = {
     "ipv4": _OWN_ADDRESSES,
     "url": "url uri requesturi httpurl urlfull requesturl urloriginal csuristem",
     "domain": (
-        "domain query qname dnsquestionname sni servername urldomain dnsrrname tlssni requesthost vhost httphost headershost"
+        "domain query qname dnsquestionname sni servername urldomain dnsrrname tlssni requesthost vhost httphost httphostname "
+        "headershost"
     ),
     "host": "rhost remotehost desthost destinationhost workstation workstationname",
     "email": "email mail fromemail toemail",

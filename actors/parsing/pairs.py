@@ -89,7 +89,11 @@ def read_object(pairs: dict[str, Any], text: str, clock: Clock, observed_ns: int
         reading.severity = WARNING
     _read_time(reading, found["time"], pairs, clock, observed_ns)
     for role in ("host", "app", "procid"):
-        if role not in pairs and (known := next((value for _, value in found[role] if _is_name(value)), None)) is not None:
+        known = next((value for _, value in found[role] if _is_name(value)), None)
+        if known is not None and type(nested := pairs.get(role)) is dict:  # ECS: {"host": {"name": "web"}}
+            pairs.update({f"{role}.{key}": value for key, value in nested.items() if isinstance(key, str)})
+            del pairs[role]
+        if known is not None and role not in pairs:
             pairs[role] = str(known)
     return reading
 
