@@ -22,7 +22,7 @@ HOMES = {
     "hypercorn": ("actors/http/",),
     "msgpack": ("protocol/",),
     "sigma": ("actors/sigma/",),
-    "re2": ("actors/sigma/", "actors/parsing/defined.py", "actors/receivers/file.py", "daemon/sections.py"),
+    "re2": ("actors/sigma/", "actors/parsing/defined.py", "actors/receivers/turns.py", "daemon/sections.py"),
     "ahocorasick": ("actors/sigma/", "actors/parsing/users.py"),
     "yaml": ("actors/sigma/",),
     "trio_websocket": ("daemon/commands/tail.py",),

@@ -14,41 +14,26 @@ from __future__ import annotations
 
 import os
 import stat
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import re2
 import trio
 
 from actors.context import Context
-from actors.receivers.copies import Copies
-from actors.receivers.intake import Intake, IntakeSettings
-from actors.receivers.joining import LINGER_S, Joiners
-from actors.receivers.tailing import Line, Tail
-from actors.receivers.tails import Tails, find_renamed, stands_at
+from actors.receivers.intake import Intake
+from actors.receivers.joining import LINGER_S
+from actors.receivers.tailing import Tail
+from actors.receivers.tails import find_renamed, stands_at
+from actors.receivers.turns import Settings, Turns
 from actors.receivers.watching import COMPRESSED, Look, Watching, shown
-from actors.record_log import LogFull
-from actors.signal import Signal
 from protocol.metrics import FileMetrics
-from protocol.records import Record
 
 MAX_FILES = 4_096
-RETRY_S = 0.5
-TURN_BYTES = 1 << 20  # that are read of one file before the others have their turn
 ROTATED_S = 10.0  # a file that was renamed away is closed when nothing was written to it for this long
 REST_S = 2.0  # a last line without a newline is handed on when it has been there for this long
 LOOK_AGAIN_S = 30.0  # for directories that were not there, and changes that the kernel lost
 PATTERNS = "patterns"  # among the cursors: the patterns that were used before
-
-
-class Settings(IntakeSettings, frozen=True):
-    paths: list[str] = []
-    from_start: bool = False
-    source: str = "file"
-    join: bool = True
-    first_line: str = ""
 
 
 class FileReceiver:
@@ -58,14 +43,10 @@ class FileReceiver:
         self._intake = Intake(context, self._settings)
         self._report = context.report
         self._metrics = self._report.measure(FileMetrics)
-        self._tails = Tails()
-        self._copies = Copies(self._tails)
+        self._turns = Turns(self._settings, self._intake, self._report, self._metrics)
+        self._tails, self._copies, self._joiners = self._turns.tails, self._turns.copies, self._turns.joiners
         self._watching = Watching(self._settings.paths)
         self._old_patterns: list[str] = self._intake.cursors.get(PATTERNS, [])
-        first_line = re2.compile(self._settings.first_line.encode()) if self._settings.first_line else None
-        self._joiners = Joiners(first_line, joins=self._settings.join)
-        self._one_at_a_time = trio.Lock()
-        self._left_over = Signal()  # some file has more than was read in its turn
         self._unreadable: dict[str, str] = {}  # {path or pattern: why}
         self._told: set[str] = set()  # of these, what is counted
 
@@ -140,77 +121,10 @@ class FileReceiver:
 
     # -- reading
 
-    async def _read_turn(self, tail: Tail) -> None:
-        """Read on in a file, for one turn at most; what is left is read in later turns, after those of the other files."""
-        if not self._copies.may_read(tail):
-            return
-        if self._tails.has_to_wait(tail):
-            self._leave_over(tail)
-            return
-        if (before := self._tails.predecessor(tail)) is not None:
-            self._joiners.go_on(before, tail.key)
-        end = tail.end + TURN_BYTES
-        while tail.end < end:
-            await self._intake.wait_credit()
-            truncations = tail.truncations
-            lines = tail.read(self._intake.batch_records)
-            if tail.truncations > truncations:
-                self._metrics.truncations += 1
-                end = TURN_BYTES
-                await self._take(tail, lines or [], is_last=True)
-            elif lines is None:
-                self._tails.caught_up(tail.key)
-                return
-            elif lines:
-                await self._take(tail, lines)
-            else:
-                await trio.lowlevel.checkpoint()
-        self._leave_over(tail)
-
-    def _leave_over(self, tail: Tail) -> None:
-        self._tails.falls_behind(tail.key)
-        self._left_over.set()
-
-    async def _read_on(self) -> None:
-        """Read what was left over, a turn of one file after the other."""
-        while True:
-            if self._tails.next_behind() is None:
-                await self._left_over.wait()
-            async with self._one_at_a_time:
-                if (tail := self._tails.next_behind()) is not None:
-                    await self._read_turn(tail)
-
-    def _cursors(self, keys: Collection[str], last: Tail) -> dict[str, Any]:
-        """Return where these files are to be read on; a line that waits to be joined is read again."""
-        tails = {each.key: each for each in (*self._tails.all(), last)}
-        held = self._joiners.held()
-        return {key: tails[key].cursor(held.get(key)) for key in keys & tails.keys()}
-
-    async def _take(self, tail: Tail, lines: list[Line], *, is_last: bool = False) -> None:
-        """Spool lines, one batch at most, together with the offset behind them; wait while the spool refuses.
-
-        `is_last`: nothing that comes belongs to them.
-        """
-        now_ns, source, origin = time.time_ns(), self._settings.source, shown(tail.path)
-        joined, keys = self._joiners.join(lines, tail.key, is_last=is_last)
-        cursors = self._cursors(keys, tail)
-        self._metrics.open_records = len(self._joiners)
-        self._metrics.joined_lines += sum(each.lines - 1 for each in joined)
-        records = [Record(now_ns, source, "line", origin, each.body, each.cut) for each in joined]
-        self._metrics.cut_records += sum(each.cut for each in joined)
-        while records:
-            try:
-                self._intake.put_batch(records, cursors)
-                self._report.clear("reading")
-                return
-            except (LogFull, OSError) as error:
-                self._report.set("reading", f"cannot spool, reading waits: {error}")
-                await trio.sleep(RETRY_S)
-
     async def _retire(self, tail: Tail) -> None:
         """Read on in a file that was renamed away or deleted, and keep an eye on it: its writer may not know yet."""
         self._tails.retire(tail)
-        await self._read_turn(tail)
+        await self._turns.read_turn(tail)
 
     async def _follow(self, path: str) -> None:
         """Read what is new under a path; if another file stands there now, read the old one first."""
@@ -223,12 +137,12 @@ class FileReceiver:
             self._open(path, pattern)
             self._say_what_is_unread()
         if (tail := self._tails.open.get(path)) is not None:
-            await self._read_turn(tail)
+            await self._turns.read_turn(tail)
 
     async def _follow_changes(self) -> None:
         while True:
             changes = await self._watching.wait_changes()
-            async with self._one_at_a_time:
+            async with self._turns.one_at_a_time:
                 if changes.is_partial:
                     await self._look_at_all()
                 for old, new in changes.renamed:
@@ -236,7 +150,7 @@ class FileReceiver:
                 for path in sorted(changes.paths):
                     await self._follow(path)
                 for tail in list(self._tails.retired.values()):
-                    await self._read_turn(tail)
+                    await self._turns.read_turn(tail)
 
     async def _read_renamed(self, old: str, new: str) -> None:
         """Read a file that came and went under a path of ours before we saw it there."""
@@ -260,7 +174,7 @@ class FileReceiver:
 
     async def _look_now_and_then(self) -> None:
         while True:
-            async with self._one_at_a_time:
+            async with self._turns.one_at_a_time:
                 await self._look_at_all()
             await trio.sleep(LOOK_AGAIN_S)
 
@@ -268,14 +182,14 @@ class FileReceiver:
         """Hand on last lines that nobody finishes, and close files that are over."""
         while True:
             await trio.sleep(REST_S / 2)
-            async with self._one_at_a_time:
+            async with self._turns.one_at_a_time:
                 for tail in self._copies.waiting():
-                    await self._read_turn(tail)
+                    await self._turns.read_turn(tail)
                 for tail in list(self._tails.open.values()):
                     if tail.quiet_s(trio.current_time()) >= REST_S and tail.rest and not tail.is_behind():
-                        await self._take(tail, tail.take_rest())
+                        await self._turns.take(tail, tail.take_rest())
                 for tail in list(self._tails.retired.values()):
-                    await self._read_turn(tail)
+                    await self._turns.read_turn(tail)
                     if tail.quiet_s(trio.current_time()) >= ROTATED_S and not self._tails.is_behind(tail.key):
                         await self._finish(tail)
 
@@ -283,15 +197,15 @@ class FileReceiver:
         """Hand on records that nothing goes on with."""
         while True:
             await trio.sleep(LINGER_S / 3)
-            async with self._one_at_a_time:
+            async with self._turns.one_at_a_time:
                 for tail in list(self._tails.all()):
                     linger_s = self._joiners.linger_s(tail.key, tail.rest)
                     if linger_s is not None and tail.quiet_s(trio.current_time()) >= linger_s and not tail.is_behind():
-                        await self._take(tail, [], is_last=True)
+                        await self._turns.take(tail, [], is_last=True)
 
     async def _finish(self, tail: Tail) -> None:
         """Hand on the last line of a file that is over, and close it."""
-        await self._take(tail, tail.take_rest(), is_last=True)
+        await self._turns.take(tail, tail.take_rest(), is_last=True)
         self._tails.close(tail.key)
         self._copies.forget(tail.key)
         self._joiners.forget(tail.key)
@@ -320,7 +234,7 @@ class FileReceiver:
             for task in (
                 self._look_now_and_then,
                 self._follow_changes,
-                self._read_on,
+                self._turns.read_on,
                 self._hand_on_rests,
                 self._hand_on_joined,
             ):

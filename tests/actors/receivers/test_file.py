@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors.receivers import file
+from actors.receivers import turns
 from actors.receivers.file import FileReceiver
 from tests.clocks import run_jumping as run
 from tests.fake_context import FakeContext, FakeRecorder
@@ -313,7 +313,7 @@ def test_a_full_spool_holds_the_file_back_and_loses_nothing(tmp_path: Path) -> N
 
 
 def test_a_large_file_leaves_the_others_their_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "TURN_BYTES", 1_000)
+    monkeypatch.setattr(turns, "TURN_BYTES", 1_000)
     large = [f"large {number:06}" for number in range(5_000)]
 
     async def test() -> None:
@@ -331,7 +331,7 @@ def test_a_large_file_leaves_the_others_their_turns(tmp_path: Path, monkeypatch:
 
 
 def test_what_took_the_place_of_a_large_file_is_read_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "TURN_BYTES", 1_000)
+    monkeypatch.setattr(turns, "TURN_BYTES", 1_000)
     lines = [f"line {number:06}" for number in range(3_000)]
 
     async def test() -> None:
@@ -348,7 +348,7 @@ def test_what_took_the_place_of_a_large_file_is_read_after_it(tmp_path: Path, mo
 
 
 def test_a_drain_in_the_middle_of_a_large_file_goes_on_after_the_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "TURN_BYTES", 500)
+    monkeypatch.setattr(turns, "TURN_BYTES", 500)
     lines = [f"line {number:06}" for number in range(3_000)]
     read: list[str] = []
 
