@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 
 from actors.parsing.domains import kind_of_name
 from actors.parsing.names import is_plain, is_text, kind_of
-from actors.parsing.users import find_users, is_user_name, without_domain
+from actors.parsing.users import find_users
+from actors.parsing.values import EMAIL, HASH, canonical, ipv4, ipv6
 from protocol.identity import entity_uuid
 from protocol.records import Entity, EntityType
 
@@ -34,7 +34,6 @@ _IPV6 = re.compile(
 _VERSION_BEFORE = re.compile(r"\b(?:version|ver|release|rev|revision|build|firmware)\.?[ :=]*$", re.IGNORECASE)
 _VERSION_ENDS = frozenset("nrvedNRVED")  # letters with which such a word ends
 _PRODUCT_BEFORE = re.compile(r"(?<![\w./-])[A-Za-z]+/$")
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![\w-])")
 _URL = re.compile(
     r"\b(?:https?|ftps?|sftp|ssh|ldaps?|wss?|smb|rtsp|hxxps?)://([^\s\"'<>/?#\\]{1,255})[^\s\"'<>]{0,1024}",
     re.IGNORECASE,
@@ -47,19 +46,12 @@ _UNIX_PATH = re.compile(r"(?<![\w.:/\\<>)\]~%-])(?:/[\w.@+~%#-]{1,255}){2,32}/?"
 _WINDOWS_PATH = re.compile(r"(?<![\w\\])[A-Za-z]:\\[^\s\"'<>|*?;,]{1,512}")
 _PROCESS = re.compile(r"(?<![\w.\\/-])[\w-]{1,64}\.exe\b", re.IGNORECASE)
 _COMMAND = re.compile(r"\b(?:COMMAND|exe|comm)=\"?(/?[\w./+-]{1,255})")
-_HASH = re.compile(r"(?<![\w.-])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32})(?![\w-])")
 _HASH_NAME = re.compile(r"(?:md5|hash|hashes|checksum|digest|imphash)[\"' :=(]*$", re.IGNORECASE)
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _REMOTE_HOST = re.compile(r"(?<![\w.-])(?:rhost|RHOST|remote_host|client_host|rip_host)=([A-Za-z0-9][\w.-]{0,254})")
 
 _ADDRESS_STARTS = frozenset("0123456789abcdefABCDEF:[/iI")
 _MAY_BE_ADDRESS = re.compile(r"\[?(?:\d{1,3}\.\d|[\da-fA-F]{0,4}:[\da-fA-F:]*:)[\d.a-fA-F:]*")
-_WRITTEN = re.compile(
-    r"(?:/|IPV[46][/:])?(?:(?:::ffff:)?(?P<v4>\d{1,3}(?:\.\d{1,3}){3})(?:[:/#]\d{1,5})?(?::\w{1,32})?"
-    r"|\[(?P<bracketed>[\da-fA-F:.]{2,45})(?:%[\w.-]{1,15})?\](?::\d{1,5})?"
-    r"|(?P<v6>[\da-fA-F:]{2,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?)(?:%[\w.-]{1,15})?)(?:/\d{1,3})?$",
-    re.IGNORECASE,
-)
 
 _WIRED = re.compile(r"(?:\(\d{1,2}\)[\w-]{1,63}){1,32}\(0\)")  # a name as Windows' name server writes it
 _LABEL = re.compile(r"\)([\w-]{1,63})")
@@ -113,7 +105,7 @@ def _search(text: str) -> Iterator[_Found]:
             if kind_of_name(name, stated=True) == "domain":
                 yield wired.start(), "domain", name
     if "@" in text:
-        for mail in _EMAIL.finditer(text):
+        for mail in EMAIL.finditer(text):
             if kind_of_name(mail[1].lower(), stated=True) and not _is_taken(mail.start(), taken):
                 taken.append(mail.span())
                 yield mail.start(), "email", mail[0].lower()
@@ -155,7 +147,7 @@ def _search_dotted(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
     for address in _IPV4.finditer(text):
         start = address.start()
         if not _is_version(text, address):
-            value = _ipv4(address[1])
+            value = ipv4(address[1])
             if value:
                 yield start, "ipv4", value
     for name in _DOTTED.finditer(text) if _DOT_LETTERS.search(text) else ():
@@ -196,7 +188,7 @@ def _search_ipv6(text: str) -> Iterator[_Found]:
             continue
         if not any(map(str.isdigit, value)):
             continue
-        known = _ipv6(value)
+        known = ipv6(value)
         if known:
             yield address.start(), known[0], known[1]
 
@@ -232,7 +224,7 @@ def _search_paths(text: str, taken: list[tuple[int, int]]) -> Iterator[_Found]:
 
 
 def _search_hashes(text: str) -> Iterator[_Found]:
-    for digest in _HASH.finditer(text):
+    for digest in HASH.finditer(text):
         value, start = digest[0].lower(), digest.start()
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
         if mixed and (len(value) > 32 or _HASH_NAME.search(text[max(0, start - 16) : start])):
@@ -291,63 +283,3 @@ def _from_url(value: str) -> Iterator[tuple[EntityType, str]]:
     for known in (canonical("url", value), canonical("domain", target[1]) if target else None):
         if known:
             yield known
-
-
-def canonical(kind: EntityType, value: str) -> tuple[EntityType, str] | None:
-    """Return type and canonical value of what a field of that kind says; None if it says nothing."""
-    value = value.strip()
-    if kind == "user":
-        value = without_domain(value.strip("<>()[]{}\"'").rstrip("])}>,"))
-        return ("user", value) if len(value) <= 128 and is_user_name(value) else None
-    if kind in ("ipv4", "ipv6", "host", "domain"):
-        address = _address(value)
-        if address or kind in ("ipv4", "ipv6"):
-            return address
-        name = value.lower().rstrip(".")
-        shaped = re.fullmatch(r"[a-z0-9_](?:[\w.-]{0,253})", name) is not None and not name.isdecimal()
-        return (kind, name) if shaped and (kind == "host" or kind_of_name(name, stated=True) == "domain") else None
-    if kind == "url":
-        return ("url", value if "://" in value else value.partition("?")[0]) if "/" in value else None
-    if kind == "hash":
-        return ("hash", value.lower()) if _HASH.fullmatch(value) else None
-    if kind == "email":
-        return ("email", value.lower()) if _EMAIL.fullmatch(value) else None
-    if value in ("(null)", "(none)", "?", "-"):
-        return None
-    if kind in ("file", "process") and "\\" in value:
-        return "process" if value.lower().endswith(".exe") else "file", value.lower()
-    if kind == "file":
-        return ("file", value) if "/" in value or "\\" in value else None
-    return kind, value
-
-
-def _address(value: str) -> tuple[EntityType, str] | None:
-    """Return the address that a field holds: with or without brackets, port, zone or interface, or as Kafka writes it."""
-    found = _WRITTEN.match(value)
-    if found is None:
-        return None
-    if found["v4"]:
-        known = _ipv4(found["v4"])
-        return ("ipv4", known) if known else None
-    return _ipv6(found["bracketed"] or found["v6"])
-
-
-@lru_cache(maxsize=16_384)
-def _ipv4(text: str) -> str | None:
-    try:
-        address = IPv4Address(text)
-    except AddressValueError:
-        return None
-    return None if address.is_unspecified else str(address)
-
-
-@lru_cache(maxsize=16_384)
-def _ipv6(text: str) -> tuple[EntityType, str] | None:
-    try:
-        address = IPv6Address(text.partition("%")[0])
-    except AddressValueError:
-        return None
-    if address.is_unspecified:
-        return None
-    mapped = address.ipv4_mapped
-    return ("ipv4", str(mapped)) if mapped else ("ipv6", address.compressed)
