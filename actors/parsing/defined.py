@@ -219,7 +219,7 @@ def _compile(pattern: str) -> Any:
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"is no regular expression of RE2: {text}") from error
+        raise ValueError(f"is no regular expression of RE2: {text.removesuffix(pattern).rstrip(': ')}") from error
 
 
 def _options() -> Any:
