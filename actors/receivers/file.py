@@ -33,6 +33,7 @@ MAX_FILES = 4_096
 ROTATED_S = 10.0  # a file that was renamed away is closed when nothing was written to it for this long
 REST_S = 2.0  # a last line without a newline is handed on when it has been there for this long
 LOOK_AGAIN_S = 30.0  # for directories that were not there, and changes that the kernel lost
+NEW = "new"  # in the cursor of a file that may be a copy: of which nothing was read
 PATTERNS = "patterns"  # among the cursors: the patterns that were used before
 
 
@@ -84,7 +85,7 @@ class FileReceiver:
             from_start = pattern in self._old_patterns or self._settings.from_start
             cursor = self._intake.cursors.get(key)
             tail = self._tails.open[path] = Tail(path, cursor, from_start=from_start)
-            if cursor is None and from_start:
+            if (cursor is None and from_start) or (cursor is not None and NEW in cursor):
                 self._copies.add(tail)
         except OSError as error:
             self._unreadable[path] = f"cannot read {shown(path)}: {error.strerror}"
@@ -116,7 +117,10 @@ class FileReceiver:
     def _note_cursors(self, others: Mapping[str, Any]) -> None:
         """Write down where each open file stands, besides `others`."""
         held = self._joiners.held()
-        ours = {tail.key: tail.cursor(held.get(tail.key)) for tail in self._tails.all() if not self._copies.is_waiting(tail)}
+        ours = {
+            tail.key: tail.cursor(held.get(tail.key)) | ({NEW: True} if self._copies.is_waiting(tail) else {})
+            for tail in self._tails.all()
+        }
         self._intake.set_cursors({**others, PATTERNS: self._settings.paths} | ours)
 
     # -- reading

@@ -62,7 +62,7 @@ class Tail:
                 self.offset, self._skipping = cursor["offset"], cursor.get("skipping", False)
         elif not from_start:
             self.offset = status.st_size
-        if cursor is not None and self.offset == 0:
+        if cursor is not None and cursor["offset"] and self.offset == 0:
             self._past = [(cursor["fingerprint"], [(cursor["offset"], cursor.get("before", b""))])]
         self._fingerprint = os.pread(self._fd, min(FINGERPRINT_BYTES, self.offset), 0)
         self._before = self._bytes_before(self.offset)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.receivers.copies import is_name_of_copy
+from actors.receivers.copies import Copies, is_name_of_copy
 from tests.actors.receivers.test_file import add, receiving
 from tests.clocks import run_jumping as run
 
@@ -103,5 +103,28 @@ def test_a_file_that_is_renamed_away_and_made_anew_with_the_same_text_comes_agai
                 log.rename(log.with_name(f"a.log.{number}"))
             await trio.sleep(1)
         assert len(it.lines) == 150
+
+    run(test)
+
+
+def test_a_new_file_that_nobody_read_before_it_was_renamed_away_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receiver is gone between opening a file and reading of it; meanwhile the file is renamed to what no pattern matches."""
+
+    async def test() -> None:
+        log = tmp_path / "logs" / "a.log"
+        async with receiving(tmp_path) as first:
+            add(tmp_path / "logs" / "b.log", "seen")
+            await trio.sleep(1)
+        add(log, *LINES)
+        with monkeypatch.context() as patched:
+            patched.setattr(Copies, "may_read", lambda self, tail: False)
+            async with receiving(tmp_path) as second:
+                await trio.sleep(0.5)
+        log.rename(tmp_path / "logs" / "a.log.1")
+        async with receiving(tmp_path) as third:
+            await trio.sleep(2)
+        assert first.lines + second.lines + third.lines == ["seen", *LINES]
 
     run(test)
