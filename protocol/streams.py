@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,16 +29,17 @@ class Stream(NamedTuple):
 
 def stream_of(event: Event) -> Stream:
     """Return the stream of an event; its fields `host` and `app` name host and program in every format."""
-    return _stream(event.source, _name(event.fields.get("host")), _name(event.fields.get("app")))
+    return _stream(*_names(event))
 
 
 def stream_key(event: Event) -> int:
     """Return the key of an event's stream, from 0 to 2**63 - 1."""
-    return _key(event.source, _name(event.fields.get("host")), _name(event.fields.get("app")))
+    return _key(*_names(event))
 
 
-def _name(value: Any) -> str:
-    return value[:MAX_NAME] if type(value) is str else ""
+def _names(event: Event) -> tuple[str, str, str]:
+    host, app = event.fields.get("host"), event.fields.get("app")
+    return event.source, host[:MAX_NAME] if type(host) is str else "", app[:MAX_NAME] if type(app) is str else ""
 
 
 def _stream(source: str, host: str, program: str) -> Stream:

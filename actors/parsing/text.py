@@ -18,7 +18,9 @@ def decode(body: bytes) -> str:
         text = body.decode()
     except UnicodeDecodeError:
         text = _decode_other(body)
-    text = text.rstrip("\r\n\x00").removeprefix("\ufeff")
+    text = text.rstrip("\r\n\x00")
+    if text[:1] == "\ufeff":
+        text = text[1:]
     return _COLOURS.sub("", text) if "\x1b[" in text or "#033[" in text else text
 
 

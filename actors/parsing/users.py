@@ -52,14 +52,17 @@ _PHRASES = tuple(
         ),
         ("': '", r"'(?:user|username|login|account)': '([^'\r\n]{1,128})'"),
         (" for '", r"(?:[Aa]uth|[Ll]ogin|[Pp]assword)[\w ]{0,40} for '([^'\r\n]{1,128})'"),
-        ("for ", r"[Ll]og[io]n (?:success|succeeded|successful|ok) for ([\w.@+$-]{1,128})"),
+        (
+            "success for |succeeded for |successful for |ok for ",
+            r"[Ll]og[io]n (?:success|succeeded|successful|ok) for ([\w.@+$-]{1,128})",
+        ),
         ("(-1)>|)>", r"<\d{1,6}:([^<>()]{1,64})\(-?\d{1,10}\)>"),  # Murmur
         (
             "PREAUTH|_NOT_FOUND|ISSUE|LOCKED_OUT",  # Kerberos
             r"[A-Z_]{5,32}: (?:authtime [^,]{1,64}, etypes \{[^}]{0,255}\}, )?(\S{1,128}) for \S",
         ),
         ("BIND dn=", r'BIND dn="(?:uid|cn)=([^,"]{1,128})'),
-        ("/", r"^([\w.@-]{1,64})/\d{1,3}(?:\.\d{1,3}){3}:\d{1,5} "),  # OpenVPN
+        ("/1|/2|/3|/4|/5|/6|/7|/8|/9", r"^([\w.@-]{1,64})/\d{1,3}(?:\.\d{1,3}){3}:\d{1,5} "),  # OpenVPN
         ("rsync ", r"rsync (?:to|on|allowed access on module) \S{1,255} from ([\w.-]{1,64})@"),
         ("main[|worker[|sec-mod[", r"^(?:main|worker|sec-mod)\[([^\]\s]{1,128})\]"),  # ocserv
         ("logged ", r"(?:^|[;:,] )([\w.@$+-]{1,64}) (?:has )?logged (?:in|on|out) (?:from|to|as|on|via|with)\b"),
@@ -193,13 +196,19 @@ def _after_user(text: str) -> Iterator[tuple[int, str]]:
             quoted = bool(name) and (found["sure"] or "")[:1] in ("'", '"') and name.lower() not in _NOBODY
             if alone and sure and (is_user_name(name) or quoted):
                 yield found.start(3), name
-        if text[place - 1] in "uU" and text[place + 3 : place + 4] in _FORM_SIGNS and (form := _USER_FORMS.match(text, place)):
+        if text[place - 1] in "uU" and _may_be_form(text, place + 3) and (form := _USER_FORMS.match(text, place)):
             kind = form.lastgroup or ""
             name = without_domain(form[kind].strip("<>\"'"))
             sure = kind in ("bracketed", "angled") and name and name.lower() not in _NOBODY
             if (kind != "closed" or text[place - 2 : place - 1] == "[") and (sure or is_user_name(name)):
                 yield form.start(kind), name
         place = text.find("ser", place + 3)
+
+
+def _may_be_form(text: str, end: int) -> bool:
+    """Tell whether one of the forms may follow the word that ends there: mostly a name follows, and none does."""
+    sign = text[end : end + 1]
+    return sign in _FORM_SIGNS and (sign != " " or not text[end + 1 : end + 2].isalnum() or ": " in text[end + 2 : end + 72])
 
 
 @lru_cache(maxsize=16_384)
