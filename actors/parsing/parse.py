@@ -37,8 +37,8 @@ _DAY_NS = 86_400 * NS_PER_S
 _MAX_SOURCES = 4096
 _REPEATED = re.compile(r"message repeated (\d{1,6}) times: \[")
 CLIENT_FIELD = "tls_client"
-_HEADER_PARTS = ("host", "app", "procid", "msgid", "structured_data")
-_ALL_PARTS = (*_HEADER_PARTS, "relay", "user", "src_ip")
+_RARE_PARTS = ("msgid", "structured_data", "relay", "user", "src_ip")
+_NO_PARTS = (None,) * 5
 _Features = tuple[float, ...]
 
 
@@ -202,11 +202,17 @@ def _header_fields(parsed: SyslogMessage, inner: dict[str, Any]) -> dict[str, An
         fields["priority"] = parsed.priority
     if parsed.version is not None:
         fields["version"] = parsed.version
-    names = _HEADER_PARTS if parsed.relay is None and parsed.user is None else _ALL_PARTS
-    for name in names:
-        value = getattr(parsed, name)
-        if value is not None:
-            fields[name] = value
+    if parsed.host is not None:
+        fields["host"] = parsed.host
+    if parsed.app is not None:
+        fields["app"] = parsed.app
+    if parsed.procid is not None:
+        fields["procid"] = parsed.procid
+    rare = (parsed.version, parsed.relay, parsed.user, parsed.src_ip, parsed.msgid)
+    if rare != _NO_PARTS:
+        for name in _RARE_PARTS:
+            if (value := getattr(parsed, name)) is not None:
+                fields[name] = value
     if parsed.error is not None:
         fields["syslog_error"] = parsed.error
     return {**inner, **fields} if inner else fields
