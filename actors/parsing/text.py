@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _CONTROLS = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")  # but the end of a line and colours
+_ALONE = re.compile(rb"(?<![A-Za-z\xc0-\xff])[\xc0-\xff](?![A-Za-z\xc0-\xff])")  # a letter that is in no word
 _COLOURS = re.compile(r"(?:\x1b|#033)\[[\d;]{0,16}m")  # as they are, and as rsyslog writes them
 
 
@@ -25,10 +26,10 @@ def decode(body: bytes) -> str:
 
 
 def _decode_other(body: bytes) -> str:
-    """Return bytes that are not UTF-8 as text: with no letter of UTF-8, no controls and mostly ASCII, a letter is one byte."""
+    """Return bytes that are not UTF-8 as text: with no letter of UTF-8, no controls, mostly ASCII and in words, a letter is a byte."""
     escaped = body.decode("utf-8", "backslashreplace")
     high = sum(byte > 127 for byte in body)
-    if escaped.isascii() and 3 * high <= len(body) and _CONTROLS.search(body) is None:
+    if escaped.isascii() and 3 * high <= len(body) and _CONTROLS.search(body) is None and _ALONE.search(body) is None:
         try:
             return body.decode("cp1252")
         except UnicodeDecodeError:

@@ -22,6 +22,7 @@ from actors.parsing.text import decode
         (b"\xd0\xcf\x11\xe0\xa1", "\\xd0\\xcf\x11\\xe0\\xa1"),
         (b"cut in a letter: M\xc3", "cut in a letter: MÃ"),
         (b"a byte that no letter has: \x81", "a byte that no letter has: \\x81"),
+        (b"PTHREAD \xf0(\x8c( initialized", "PTHREAD \\xf0(\\x8c( initialized"),
         (b"\x1b[31mred\x1b[0m", "red"),
     ],
 )
