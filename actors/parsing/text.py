@@ -26,7 +26,7 @@ def decode(body: bytes) -> str:
 
 
 def _decode_other(body: bytes) -> str:
-    """Return bytes that are not UTF-8 as text: with no letter of UTF-8, no controls, mostly ASCII and in words, a letter is a byte."""
+    """Return bytes that are not UTF-8 as text: a letter is a byte, if it has no letter of UTF-8 and looks like words."""
     escaped = body.decode("utf-8", "backslashreplace")
     high = sum(byte > 127 for byte in body)
     if escaped.isascii() and 3 * high <= len(body) and _CONTROLS.search(body) is None and _ALONE.search(body) is None:
