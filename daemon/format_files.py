@@ -55,11 +55,15 @@ def _check(texts: dict[str, str]) -> Iterator[str]:
     """Have a process read them and try them on their samples, so that who asks does not carry a parser ever after."""
     if not texts:
         return
-    done = subprocess.run(
-        [sys.executable, "-P", "-s", "-m", "actors.parsing.checking"],
-        input=msgspec.json.encode(texts), capture_output=True, check=False, timeout=_CHECK_S,
-        env={"PYTHONPATH": str(_ROOT), "LC_ALL": "C.UTF-8"},
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-s", "-m", "actors.parsing.checking"],
+            input=msgspec.json.encode(texts), capture_output=True, check=False, timeout=_CHECK_S,
+            env={"PYTHONPATH": str(_ROOT), "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        yield f"they could not be tried within {_CHECK_S:g} s"
+        return
     if done.returncode:
         yield f"they could not be tried: {done.stderr.decode('utf-8', 'backslashreplace').strip().rpartition(chr(10))[2]}"
         return

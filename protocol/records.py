@@ -11,6 +11,9 @@ ENTITY_TYPES: tuple[str, ...] = get_args(EntityType)
 
 Form = Literal["syslog", "line", "otlp", "journal"]
 
+FOLDED = "message repeated "  # `3 times: [`, the message and `]`, as rsyslog writes it
+MAX_WEIGHT = 1_000  # messages that one event can stand for
+
 
 class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """Raw bytes accepted by a receiver, before anybody has read them."""
@@ -67,6 +70,17 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     template: str  # as it read when this event was parsed
     entities: list[Entity]
     fields: dict[str, Any]  # header and message fields by name, plain data
+
+
+def weight_of(event: Event) -> int:
+    """Return how many messages an event stands for: 1, but for what a syslog daemon has folded.
+
+    The parser notes it as `repeated`; a field of that name in any other message is its writer's own.
+    """
+    if not event.message.startswith(FOLDED):
+        return 1
+    repeated = event.fields.get("repeated")
+    return max(1, min(repeated, MAX_WEIGHT)) if type(repeated) is int else 1
 
 
 class Attack(msgspec.Struct, gc=False, frozen=True):

@@ -86,6 +86,7 @@ def make_app(door: Door) -> QuartTrio:
     _add_guard(app, door)
     _add_stream(app, door)
     _add_history(app, door)
+    _add_parsing(app, door)
     _add_rules(app, door)
     _add_health(app, door)
     _add_page(app)
@@ -194,6 +195,7 @@ def _add_history(app: Quart, door: Door) -> None:
         return _json(await door.read(lambda: rest.get_entity(door.reader, uuid)))
 
 
+def _add_parsing(app: Quart, door: Door) -> None:
     @app.post("/api/v1/parse")
     async def parse() -> Response:
         body: bytes = await request.data

@@ -13,7 +13,6 @@ import msgspec
 
 from actors.parsing.levels import severity_of
 
-MAX_BYTES = 65_536  # of one file
 _PLACE = re.compile(r" \(at (?:line (\d{1,7}), column \d{1,7}|end of document)\)$")
 
 

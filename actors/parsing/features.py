@@ -9,10 +9,8 @@ import numpy as np
 
 from actors.parsing.masking import VARIABLE
 from protocol.columns import FEATURES, Columns
-from protocol.records import Event
+from protocol.records import Event, weight_of
 from protocol.streams import stream_key
-
-MAX_WEIGHT = 1_000  # messages that one event can stand for
 
 _MAX_SCANNED = 8192  # characters of a message that are counted
 _DIGITS = bytes(range(48, 58))
@@ -55,14 +53,6 @@ def columns_of(events: Sequence[Event]) -> Columns:
 def entity_key(uuid: str) -> int:
     """Return the first 8 bytes of a UUID as a number, big-endian."""
     return int(uuid[:8] + uuid[9:13] + uuid[14:18], 16)
-
-
-def weight_of(event: Event) -> int:
-    """Return how many messages an event stands for: 1, but for what a syslog daemon has folded."""
-    if not event.message.startswith("message repeated "):
-        return 1
-    repeated = event.fields.get("repeated")
-    return max(1, min(repeated, MAX_WEIGHT)) if type(repeated) is int else 1
 
 
 def build_columns(events: Sequence[Event], features: Sequence[tuple[float, ...]]) -> Columns:

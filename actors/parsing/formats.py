@@ -47,7 +47,7 @@ class Formats:
     def read_payload(self, text: str, observed_ns: int, program: str | None = None) -> Reading:
         """Read what follows a syslog header, the text of a journal entry, or the body of an OTLP record; `program` wrote it."""
         first = text[:1]
-        if self._table.may_read(text, program) and (defined := self.read_defined(text, program, observed_ns)):
+        if defined := self.read_defined(text, program, observed_ns):
             return defined
         if first in ("{", "<", "@", "t", "a", "n") or '"' in text or "=" in text or "EF:" in text[:128]:
             reading = self._read_whole(text, observed_ns)

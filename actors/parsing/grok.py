@@ -125,4 +125,3 @@ def expand(pattern: str, own: Mapping[str, str] | None = None) -> Expanded:
     if len(expanded) > _MAX_LENGTH:
         raise ValueError(f"is longer than {_MAX_LENGTH} characters with all its names written out")
     return Expanded(expanded, fields, frozenset(numbers))
-

@@ -1,8 +1,10 @@
 """Variables that anyone can see: numbers, addresses, identifiers, paths. They are `<*>` before templates are learned.
 
 A token (between white space) is masked inside: `totalCalories=130159` is `totalCalories=<*>`, `core.9369` is `<*>`.
-A word is a variable when it has three digits or more, or is a number, hexadecimal, an address, a URL or a path;
-`ssh2` and `HTTP/1.1` are not. Tokens repeat, so each is masked once and remembered in a bounded cache.
+A word is a variable when it has three digits or more, or is a number, hexadecimal, an address, a URL or a path; `ssh2` and
+`HTTP/1.1` are not. So is what stands in quotes unless it tells a state, a statement of SQL, flags (`true`) where there are
+several, the port of a switch and the name of a package or class. Tokens repeat, so each is masked once and remembered in a
+bounded cache.
 
 Log text is hostile: what is looked at of a message and of a token is bounded, and with it the cost (a token without the
 digits that a word needs costs the square of its length) and the memory of caches and templates.
@@ -42,7 +44,7 @@ leave left leaving online offline active inactive available unavailable valid in
 attach attached detach detached install installed uninstalled suspend suspended shutdown reboot boot complete
 completed incomplete passed ready busy healthy unhealthy established acquired released spawn spawned spawning destroy destroyed
 destroying terminate terminated terminating kill killed killing launch launched launching migrate migrated migrating resize
-resized rebuild rebuilt reboot rebooted rebooting restart restarted restarting deploy deployed evict evicted drain drained join
+resized rebuild rebuilt rebooted rebooting restart restarted restarting deploy deployed evict evicted drain drained join
 joined expire expired renew renewed revoke revoked upgrade upgraded upgrading download downloaded downloading upload uploaded
 uploading commit committed abort aborted restore restored import imported export exported flush flushed rotate rotated publish
 published subscribe subscribed unsubscribed schedule scheduled send sent sending receive received receiving read write written

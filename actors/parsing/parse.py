@@ -30,12 +30,12 @@ from actors.parsing.times import Clock
 from protocol.clock import NS_PER_MS, NS_PER_S
 from protocol.columns import Columns
 from protocol.identity import encode_ulid, event_number
-from protocol.records import Event, Record
+from protocol.records import FOLDED, Event, Record
 
 _LAST_NS = (1 << 63) - 1  # in the year 2262
 _DAY_NS = 86_400 * NS_PER_S
 _MAX_SOURCES = 4096
-_REPEATED = re.compile(r"message repeated (\d{1,6}) times: \[")
+_REPEATED = re.compile(FOLDED + r"(\d{1,6}) times: \[")
 CLIENT_FIELD = "tls_client"
 _RARE_PARTS = ("msgid", "structured_data", "relay", "user", "src_ip")
 _NO_PARTS = (None,) * 5
@@ -108,7 +108,7 @@ class Parser:
             event_ns = record.observed_ns  # a number that was taken for a time; no clock has ever shown it
         if trace:
             reading.fields["trace"] = decode(trace)
-        if reading.message.startswith("message repeated "):
+        if reading.message.startswith(FOLDED):
             _note_repeats(reading)
         _note_client(reading.fields, record)
         self._connections.note(record.source, reading.fields, reading.message, event_ns)

@@ -7,7 +7,7 @@ and read to its end. A writer learns of a rotation late: a file that was renamed
 to it for `ROTATED_S`. Lines that make one record are joined before they are spooled (`joining.py`); a file is read again from
 the first line that waits to be joined, should the receiver die.
 
-No file harms another: each is read `TURN_BYTES` at most in its turn, and files are looked for in a thread, within bounds.
+No file harms another: files are read in turns (`turns.py`), and looked for in a thread, within bounds.
 """
 
 from __future__ import annotations

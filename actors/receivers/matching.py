@@ -44,9 +44,10 @@ class Pattern:
             if place + 1 == len(self._parts):
                 return 0 < hidden == len(names)
             return any(self._fits(place + 1, names[number:]) for number in range(hidden + 1))
-        return bool(names) and self._is_name(place, names[0]) and self._fits(place + 1, names[1:])
+        return bool(names) and self.fits_name(place, names[0]) and self._fits(place + 1, names[1:])
 
-    def _is_name(self, place: int, name: str) -> bool:
+    def fits_name(self, place: int, name: str) -> bool:
+        """Tell whether a name is of the part at that place."""
         is_shown = not name.startswith(".") or self._parts[place].startswith(".")
         return is_shown and self._names[place].match(name) is not None
 
@@ -72,8 +73,6 @@ class Pattern:
         """Return the name that this part is, None if it is a pattern."""
         return None if glob.has_magic(self._parts[place]) else self._parts[place]
 
-    def fits_name(self, place: int, name: str) -> bool:
-        return self._is_name(place, name)
 
 
 class _Walk:

@@ -72,15 +72,15 @@ class Tail:
         same = cursor["device"] == self.device and cursor["inode"] == self.inode
         known: bytes = cursor["fingerprint"]
         before: bytes = cursor.get("before", b"")
-        return same and os.pread(self._fd, len(known), 0) == known and self._stands_before(before, cursor["offset"])
+        return same and os.pread(self._fd, len(known), 0) == known and self._still_stands(before, cursor["offset"])
 
     def _bytes_before(self, offset: int) -> bytes:
         length = min(FINGERPRINT_BYTES, offset)
         return os.pread(self._fd, length, offset - length)
 
-    def _stands_before(self, known: bytes, offset: int) -> bool:
+    def _still_stands(self, known: bytes, offset: int) -> bool:
         """Tell whether these bytes stand before an offset; padding may be written over, and says nothing."""
-        return known.endswith(b"\0") or os.pread(self._fd, len(known), max(0, offset - len(known))) == known
+        return known.endswith(b"\0") or self.stands_before(known, offset)
 
     # -- what it is known by
 
@@ -109,7 +109,7 @@ class Tail:
     def _is_unchanged(self) -> bool:
         """Tell whether the file still is what was read: it may have been cut and have grown again meanwhile."""
         begins = os.pread(self._fd, len(self._fingerprint), 0) == self._fingerprint
-        return begins and self._stands_before(self._before, self.offset)
+        return begins and self._still_stands(self._before, self.offset)
 
     def cursor(self, held: int | None = None) -> dict[str, Any]:
         """Return where to go on after everything handed on so far; `held`: from this offset on it waits to be joined."""
@@ -130,8 +130,7 @@ class Tail:
 
         An empty list is not the end: what was read may have been empty lines, or the rest of one that was cut.
         """
-        start = self.offset + len(self._rest)
-        size = os.fstat(self._fd).st_size
+        start, size = self.end, self.size()
         if size < start or not self._is_unchanged():
             return self._begin_anew()
         if len(self._rest) > MAX_LINE_BYTES:
@@ -179,7 +178,7 @@ class Tail:
 
     def _seek(self, offset: int, what: int) -> int:
         """Return where data or a hole begins at or behind an offset, as the file system knows it: the size if nowhere."""
-        size = os.fstat(self._fd).st_size
+        size = self.size()
         try:
             return min(os.lseek(self._fd, offset, what), size)
         except OSError as error:
@@ -237,7 +236,7 @@ class Tail:
 
     def is_behind(self) -> bool:
         """Tell whether there is more than was read."""
-        return self._look(self.end, os.fstat(self._fd).st_size) != (b"", None)
+        return self._look(self.end, self.size()) != (b"", None)
 
     def quiet_s(self, now_s: float) -> float:
         """Return for how long nothing more was read, as far as was looked."""

@@ -26,7 +26,7 @@ from actors.sigma.rules.exceptions import Exceptions, RuleException
 from actors.sigma.rules.rule import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.findings import Alert
-from protocol.records import Attack, Event
+from protocol.records import Attack, Event, weight_of
 
 MEMORY = 2_000  # events
 MAX_GROUPS, MAX_ENTRIES = 100_000, 500_000  # of all correlations, about 1.5 KB a group; each has an equal share,
@@ -101,7 +101,7 @@ class Engine:
 
     def _correlate(self, event: Event, subject: Subject, rules: Sequence[Rule]) -> Iterator[Alert]:
         keys = [rule.id for rule in rules]
-        for firing in self._correlator.feed(event.event_ns, event.id, keys, subject.fields):
+        for firing in self._correlator.feed(event.event_ns, event.id, keys, subject.fields, weight_of(event)):
             correlation = self._correlations[firing.correlation]
             self.count(correlation.id, event)
             around = Subject({**subject.fields, **firing.group}, subject.message)

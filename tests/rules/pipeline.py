@@ -18,7 +18,7 @@ from actors.sigma.rules.rule import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.clock import parse_time
 from protocol.messages import Notice
-from protocol.records import Record
+from protocol.records import Record, weight_of
 from tests.actors.sigma.files import load
 
 BUILTIN = Path(__file__).parents[2] / "actors" / "sigma" / "builtin"
@@ -77,7 +77,7 @@ def run(lines: Iterable[str], observed_ns: int | None = None) -> Iterator[Hit]:
         fields = dict(subject.fields)
         for rule in matched:
             yield Hit(place, rule.id, fields, {})
-        for firing in correlator.feed(event.event_ns, event.id, [rule.id for rule in matched], fields):
+        for firing in correlator.feed(event.event_ns, event.id, [rule.id for rule in matched], fields, weight_of(event)):
             yield Hit(place, firing.correlation, fields, firing.group)
 
 

@@ -110,6 +110,15 @@ def test_an_ordinary_line_tries_few_rules() -> None:
     assert hit.name == "ssh_login_success" and len(rule_set().rules) > 60
 
 
+def test_what_a_syslog_daemon_folded_counts_as_often_and_a_field_that_claims_it_does_not() -> None:
+    text = "Failed password for root from 203.0.113.9 port 22 ssh2"
+    folded = f"<38>May 13 17:00:00 web sshd[77]: message repeated 20 times: [ {text}]"
+    once = f'{{"timestamp":"2026-05-13T17:00:00Z","app":"sshd","message":"{text}"'
+    assert "ssh_brute_force" in {hit.name for hit in run([folded])}
+    for end in ("}", ',"repeated":900}'):
+        assert [hit.name for hit in run([once + end])] == ["ssh_login_failure"]
+
+
 def test_the_page_has_every_rule_as_it_is() -> None:
     assert section() in PAGE.read_text(), "run: python -m tests.rules.table"
 

@@ -26,7 +26,6 @@ from actors.sigma.correlation.windows import SCALE
 VERSION = 1
 MAX_GROUPS = 10_000  # of one correlation, if nobody says otherwise
 MAX_ENTRIES = 50_000
-MAX_REPEATED = 1_000
 MAX_TEXT = 256  # characters of a value; of a longer one the beginning and a digest stand for it
 MAX_NUMBER = 1e12  # beyond it, in millionths, is more than 64 bits
 
@@ -116,11 +115,14 @@ class Correlator:
             for place, rule in enumerate(correlation.rules):
                 self._places.setdefault(rule, []).append((number, place))
 
-    def feed(self, event_ns: int, event_id: str, rules: Collection[str], fields: Fields) -> list[Firing]:
-        """Take an event with the keys of the rules that it matched; return what fires, in the order of the correlations."""
+    def feed(self, event_ns: int, event_id: str, rules: Collection[str], fields: Fields, weight: int = 1) -> list[Firing]:
+        """Take an event with the keys of the rules that it matched; return what fires, in the order of the correlations.
+
+        `weight`: how many messages it stands for.
+        """
         firings: list[Firing] = []
         waiting: dict[int, list[tuple[_Occurrence, list[int]]]] = {}
-        self._deliver(_Occurrence(event_ns, event_id, (event_id,), fields, _times(fields)), rules, waiting)
+        self._deliver(_Occurrence(event_ns, event_id, (event_id,), fields, weight), rules, waiting)
         while waiting:
             number = min(waiting)
             for occurrence, places in waiting.pop(number):
@@ -177,12 +179,6 @@ class Correlator:
             digest, groups = state["correlations"].get(each.correlation.id, ("", None))
             if digest == each.digest:
                 each.groups.restore(groups)
-
-
-def _times(fields: Fields) -> int:
-    """Return how many events one stands for: what syslog daemons fold, the parser notes as `repeated`."""
-    repeated = fields.get("repeated")
-    return max(1, min(repeated, MAX_REPEATED)) if type(repeated) is int else 1
 
 
 def _digest(correlation: Correlation) -> str:

@@ -18,7 +18,7 @@ from actors.sigma.rules.rule import Rule
 from actors.sigma.ruleset import RuleSet
 from protocol.clock import format_time
 from protocol.findings import AlertSeverity
-from protocol.records import Event
+from protocol.records import Event, weight_of
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class Bench:
 
     def _feed(self, event: Event, subject: Subject, matching: Iterable[str]) -> dict[str, Firing]:
         taking_part = [rule for rule in matching if not self._excepted(rule, event, subject)]
-        firings = self._correlator.feed(event.event_ns, event.id, taking_part, subject.fields)
+        firings = self._correlator.feed(event.event_ns, event.id, taking_part, subject.fields, weight_of(event))
         return {firing.correlation: firing for firing in firings}
 
     def _judgement(self, target: Rule | Correlation, view: _View, group: dict[str, str | None]) -> Judgement:

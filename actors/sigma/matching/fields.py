@@ -25,7 +25,7 @@ from actors.sigma.matching.mapping.network import NAME_SERVERS, add_asa, add_fil
 from actors.sigma.matching.mapping.origin import add_origin
 from actors.sigma.matching.mapping.outcome import outcome_of
 from actors.sigma.matching.mapping.sysmon import add_event
-from protocol.records import Event
+from protocol.records import FOLDED, Event
 
 MAX_REASON = 256
 _REASONS = (
@@ -35,7 +35,6 @@ _REASONS = (
 # What an event of Windows says by its number (Microsoft, security auditing).
 _WINDOWS = {"4624": ("login", "success"), "4625": ("login", "failure"), "4771": ("login", "failure")}
 _STATED = {"false": "failure", "no": "failure", "0": "failure", "true": "success", "yes": "success", "1": "success"}
-_REPEATED = "message repeated "  # 3 times: [ and the message ]
 MAX_FIELDS = 512  # of one event that rules see
 _PLAIN_APPS = frozenset(("sshd", "sshd-session", "systemd", "systemd-logind", "su", "login", "passwd", "useradd"))
 _BY_APP: dict[Any, Callable[[dict[str, Any], str], None]] = {
@@ -52,7 +51,7 @@ def fields_of(event: Event) -> dict[str, Any]:
         fields = {name: value for name, value in fields.items() if type(value) is not dict}
         _add_nested(fields, event.fields)
     message = event.message
-    if "repeated" in fields and message.startswith(_REPEATED):
+    if "repeated" in fields and message.startswith(FOLDED):
         message = message.partition("[")[2].strip(" ]")
     fields.setdefault("message", message)
     if "EventID" in fields and "Channel" in fields:  # Windows says in fields what others say in words
